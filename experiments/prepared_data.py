@@ -1,0 +1,114 @@
+"""Tokenizer and encoded splits of an experiment, prepared once per process for all its cells."""
+
+import functools
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets import Dataset
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from experiments import Experiment, ExperimentError
+from tasks import TASKS
+from tasks.base import DataFile
+from tasks.wordpiece import train_wordpiece
+
+logger = logging.getLogger(__name__)
+
+SHUFFLE_SEED = 0  # of the subset that a quick look takes; the same for every seed and head
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """What the cells of a comparison share.
+
+    Attributes:
+        tokenizer: The encoder's tokenizer.
+        splits: `train`, `validation` and `test`, encoded, with `labels`.
+        ids: Example ids of the test split, in data set order.
+        files: The files read, with checksums.
+        partial: Whether the splits were cut short by `max_train_samples` or
+            `max_eval_samples`.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    splits: dict[str, Dataset]
+    ids: list[str]
+    files: list[DataFile]
+    partial: bool
+
+
+def prepare_data(
+    experiment: Experiment,
+    data_dir: Path | None = None,
+    max_train_samples: int | None = None,
+    max_eval_samples: int | None = None,
+) -> PreparedData:
+    """Loads, cuts and encodes the data of an experiment; the second call for the same is free.
+
+    Args:
+        experiment: The experiment.
+        data_dir: Where the task's files are; downloaded unless given.
+        max_train_samples: Take no more training examples than this.
+        max_eval_samples: Take no more validation and test examples than this, each.
+
+    Returns:
+        The prepared data.
+
+    Raises:
+        ExperimentError: If the encoder's tokenizer can't be found.
+        tasks.sources.DataError: If the files can't be found or read.
+    """
+    encoder = json.dumps(experiment.encoder, sort_keys=True)
+    return _prepare(
+        experiment.task, encoder, experiment.max_length, data_dir, max_train_samples, max_eval_samples
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _prepare(
+    task_name: str,
+    encoder: str,
+    max_length: int,
+    data_dir: Path | None,
+    max_train_samples: int | None,
+    max_eval_samples: int | None,
+) -> PreparedData:
+    task = TASKS[task_name]
+    whole = task.load(data_dir)
+    tokenizer = _tokenizer(json.loads(encoder), whole["train"])
+    limits = {"train": max_train_samples, "validation": max_eval_samples, "test": max_eval_samples}
+    splits, partial = {}, False
+    for name, limit in limits.items():
+        examples = whole[name]
+        if limit is not None and limit < len(examples):
+            examples = examples.shuffle(seed=SHUFFLE_SEED).select(range(limit))
+            partial = True
+        encoded = task.encode(examples[:], tokenizer, max_length)
+        splits[name] = Dataset.from_dict({**encoded, "labels": examples["label"][:]})
+        if name == "test":
+            ids = list(examples["id"])
+        logger.info("%s %s: %d examples", task_name, name, len(examples))
+    return PreparedData(tokenizer, splits, ids, task.files(data_dir), partial)
+
+
+def _tokenizer(encoder: str | dict, train: Dataset) -> PreTrainedTokenizerBase:
+    """Loads the tokenizer of a pretrained encoder, or trains one on the training texts."""
+    if isinstance(encoder, dict):
+        logger.info("training a WordPiece tokenizer on %d training texts", len(train))
+        return train_wordpiece(train["text"], encoder["tokenizer"]["vocab_size"])
+    try:
+        return AutoTokenizer.from_pretrained(encoder)
+    except (OSError, ValueError) as error:
+        raise ExperimentError(missing_encoder(encoder)) from error
+
+
+def missing_encoder(encoder: str) -> str:
+    """Says how to get a pretrained encoder that can't be fetched."""
+    return (
+        f"encoder {encoder!r} can't be loaded: it is neither a directory here nor reachable on "
+        f"the Hugging Face hub. Download it where there is a network (`hf download {encoder} "
+        "--local-dir DIR`) and pass --encoder DIR, or run the experiments that need none: "
+        "--exp '*_nsmc_scratch'"
+    )

@@ -1,0 +1,309 @@
+"""Runs one cell: an experiment with a seed, from files to a record."""
+
+import contextlib
+import gc
+import hashlib
+import json
+import logging
+import shutil
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoConfig, TrainingArguments, set_seed
+
+from experiments import Experiment, ExperimentError, config_hash
+from experiments.environment import device_name, environment, precision
+from experiments.prepared_data import PreparedData, missing_encoder, prepare_data
+from experiments.record import (
+    RunRecord,
+    predictions_path,
+    read_record,
+    record_path,
+    write_predictions,
+    write_record,
+)
+from experiments.tracking import wandb_run
+from heads import HeadedModelForSequenceClassification
+from tasks import TASKS
+from trainers import HeadTrainer
+
+logger = logging.getLogger(__name__)
+
+
+def run_experiment(
+    experiment: Experiment,
+    seed: int,
+    *,
+    data_dir: Path | None = None,
+    runs_dir: Path = Path("runs"),
+    results_dir: Path = Path("results"),
+    max_train_samples: int | None = None,
+    max_eval_samples: int | None = None,
+) -> RunRecord:
+    """Trains and evaluates one cell, and leaves a record, predictions and the model behind.
+
+    The checkpoint is chosen on validation; the test split is read once, at the end. A run that
+    was killed goes on from its newest whole checkpoint.
+
+    Args:
+        experiment: What to run.
+        seed: Seed of weights, data order and dropout.
+        data_dir: Where the task's files are; downloaded unless given.
+        runs_dir: Where checkpoints, the model and W&B files go.
+        results_dir: Where the record and the predictions go.
+        max_train_samples: Quick look: no more training examples than this.
+        max_eval_samples: Quick look: no more validation and test examples than this, each.
+
+    Returns:
+        The record, `completed`, or `failed` with the error.
+
+    Raises:
+        ExperimentError: If the request is wrong: an encoder that can't be had, arguments that
+            contradict each other.
+        tasks.sources.DataError: If the data can't be had.
+    """
+    data = prepare_data(experiment, data_dir, max_train_samples, max_eval_samples)
+    directory = runs_dir / experiment.name / f"seed-{seed}"
+    args = _training_arguments(experiment, seed, directory)
+    # seeded before the model is built: its head is random
+    set_seed(seed)
+    model = _build_model(experiment, data)
+    record = RunRecord(
+        experiment=experiment.name,
+        task=experiment.task,
+        task_version=TASKS[experiment.task].version,
+        encoder=_encoder_entry(experiment, model, data),
+        head=model.config.head,
+        head_level=model.level,
+        seed=seed,
+        max_length=experiment.max_length,
+        partial=data.partial,
+        config_hash=config_hash(experiment),
+        parameters={
+            "encoder": model.encoder.num_parameters(),
+            "head": sum(parameter.numel() for parameter in model.head.parameters()),
+        },
+        data={
+            "files": [vars(file) for file in data.files],
+            **{f"{name}_rows": len(split) for name, split in data.splits.items()},
+        },
+        training_arguments=args.to_sanitized_dict(),
+        environment=environment(),
+        started=_now(),
+    )
+    main_process = args.process_index == 0
+    reports = wandb_run(experiment, seed, runs_dir) if "wandb" in args.report_to else None
+    with reports if reports and main_process else contextlib.nullcontext():
+        try:
+            trainer = _trainer(experiment, model, args, data)
+            logits = _train_and_test(trainer, record, data, directory)
+            record.status = "completed"
+        except Exception as error:
+            logger.exception("%s seed %d failed", experiment.name, seed)
+            record.status, record.error = "failed", f"{type(error).__name__}: {error}"
+    record.finished = _now()
+    if main_process:
+        if record.status == "completed":
+            _leave(record, results_dir, logits, data)
+            shutil.rmtree(_checkpoints(experiment, directory), ignore_errors=True)
+        elif not _is_completed(record, results_dir):
+            # a failed repetition never takes the place of a completed record
+            write_record(record, results_dir)
+    del model
+    gc.collect()
+    return record
+
+
+def _training_arguments(experiment: Experiment, seed: int, directory: Path) -> TrainingArguments:
+    """Completes the experiment's arguments with what belongs to the run."""
+    try:
+        return TrainingArguments(
+            **experiment.training_args,
+            output_dir=str(_checkpoints(experiment, directory)),
+            run_name=f"{experiment.name}/seed-{seed}",
+            seed=seed,
+            data_seed=seed,
+        )
+    except (TypeError, ValueError) as error:
+        raise ExperimentError(f"{experiment.name}/training_args.json: {error}") from error
+
+
+def _checkpoints(experiment: Experiment, directory: Path) -> Path:
+    """Names the checkpoints after the configuration, so that no other is ever resumed."""
+    return directory / f"checkpoints-{config_hash(experiment)[:12]}"
+
+
+def _build_model(
+    experiment: Experiment, data: PreparedData
+) -> HeadedModelForSequenceClassification:
+    """Puts a fresh head on the experiment's encoder."""
+    task = TASKS[experiment.task]
+    if isinstance(experiment.encoder, dict):
+        config = AutoConfig.for_model(
+            **experiment.encoder["config"],
+            vocab_size=len(data.tokenizer),
+            pad_token_id=data.tokenizer.pad_token_id,
+        )
+        encoder: Any = config
+    else:
+        encoder = experiment.encoder
+    try:
+        return HeadedModelForSequenceClassification.from_encoder(
+            encoder, experiment.head, task.label_names, task.problem_type
+        )
+    except OSError as error:
+        raise ExperimentError(missing_encoder(str(encoder))) from error
+    except ValueError as error:
+        raise ExperimentError(f"{experiment.name}: {error}") from error
+
+
+def _encoder_entry(
+    experiment: Experiment, model: HeadedModelForSequenceClassification, data: PreparedData
+) -> dict[str, Any]:
+    """Says which encoder it was, by name and by the checksum of its weights at the start."""
+    config = model.config.encoder_config
+    random = isinstance(experiment.encoder, dict)
+    vocabulary = sorted(data.tokenizer.get_vocab().items(), key=lambda item: item[1])
+    return {
+        "name": _random_name(experiment.encoder["config"]) if random else experiment.encoder,
+        "weights": "random" if random else "pretrained",
+        "config": experiment.encoder["config"] if random else config.to_diff_dict(),
+        "revision": None if random else config._commit_hash,
+        "weights_sha256": None if random else _checksum(model.encoder),
+        "tokenizer_sha256": hashlib.sha256(json.dumps(vocabulary).encode()).hexdigest(),
+    }
+
+
+def _random_name(config: dict[str, Any]) -> str:
+    return (
+        f"{config['model_type']}, {config['num_hidden_layers']} layers, "
+        f"hidden {config['hidden_size']}"
+    )
+
+
+def _checksum(module: torch.nn.Module) -> str:
+    """Digests every tensor of a module, by name, as stored in memory."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _trainer(
+    experiment: Experiment,
+    model: HeadedModelForSequenceClassification,
+    args: TrainingArguments,
+    data: PreparedData,
+) -> HeadTrainer:
+    task = TASKS[experiment.task]
+    return HeadTrainer(
+        model=model,
+        args=args,
+        train_dataset=data.splits["train"],
+        eval_dataset=data.splits["validation"],
+        data_collator=task.collator(data.tokenizer),
+        processing_class=data.tokenizer,
+        compute_metrics=lambda p: task.compute_metrics(p.predictions, p.label_ids),
+        head_learning_rate=experiment.head_learning_rate,
+        frozen_encoder=experiment.frozen_encoder,
+        class_weights=experiment.class_weights,
+    )
+
+
+def _train_and_test(
+    trainer: HeadTrainer, record: RunRecord, data: PreparedData, directory: Path
+) -> np.ndarray:
+    """Trains, chooses on validation, reads the test split once; fills in the record.
+
+    Returns:
+        Test logits in data set order, float [N, C].
+    """
+    args = trainer.args
+    checkpoint = newest_checkpoint(Path(args.output_dir))
+    start = time.perf_counter()
+    outcome = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    train_seconds = time.perf_counter() - start
+    resumed_at = 0 if checkpoint is None else int(checkpoint.name.split("-")[-1])
+    update = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+    samples = min(
+        (outcome.global_step - resumed_at) * update,
+        args.num_train_epochs * len(data.splits["train"]),
+    )
+    validation = trainer.evaluate(data.splits["validation"])
+    start = time.perf_counter()
+    test = trainer.predict(data.splits["test"])
+    test_seconds = time.perf_counter() - start
+    trainer.log({name: value for name, value in test.metrics.items() if "_per_" not in name})
+    if not np.isfinite(test.predictions).all():
+        raise FloatingPointError("the test logits are not all finite")
+    record.metrics = {
+        "validation": _quality(validation, "eval_"),
+        "test": _quality(test.metrics, "test_"),
+    }
+    record.parameters["trainable"] = sum(
+        parameter.numel() for parameter in trainer.model.parameters() if parameter.requires_grad
+    )
+    record.runtime = {
+        # validation at the end of an epoch included; of this process only, after a resume
+        "train_seconds": round(train_seconds, 3),
+        "train_samples_per_second": round(samples / train_seconds, 3),
+        "test_seconds": round(test_seconds, 3),
+        "test_samples_per_second": round(len(data.splits["test"]) / test_seconds, 3),
+        "steps": outcome.global_step,
+        "resumed_at_step": resumed_at or None,
+        "best_checkpoint_step": trainer.state.best_global_step,
+        "device": device_name(args),
+        "precision": precision(args),
+    }
+    trainer.save_model(str(directory))
+    return test.predictions
+
+
+def _quality(metrics: dict[str, float], prefix: str) -> dict[str, float]:
+    """Keeps what was measured of the predictions, without times and the epoch."""
+    timing = ("runtime", "per_second", "model_preparation_time")
+    return {
+        name.removeprefix(prefix): value
+        for name, value in metrics.items()
+        if name.startswith(prefix) and not name.endswith(timing)
+    }
+
+
+def newest_checkpoint(directory: Path) -> Path | None:
+    """Finds the newest whole checkpoint; a kill may have left a half-written one behind it.
+
+    Args:
+        directory: Where the checkpoints are, if there are any.
+
+    Returns:
+        The checkpoint's directory: the newest with a `trainer_state.json`, written last.
+    """
+    whole = [path.parent for path in directory.glob("checkpoint-*/trainer_state.json")]
+    return max(whole, key=lambda path: int(path.name.split("-")[-1]), default=None)
+
+
+def _leave(record: RunRecord, results_dir: Path, logits: np.ndarray, data: PreparedData) -> None:
+    """Writes predictions and record; the record last, so that it never lacks predictions."""
+    task = TASKS[record.task]
+    write_predictions(
+        predictions_path(results_dir, record.task, record.experiment, record.seed),
+        ids=data.ids,
+        labels=np.asarray(data.splits["test"]["labels"]),
+        predictions=task.decode(logits),
+        logits=logits,
+    )
+    write_record(record, results_dir)
+
+
+def _is_completed(record: RunRecord, results_dir: Path) -> bool:
+    path = record_path(results_dir, record.task, record.experiment, record.seed)
+    return path.exists() and read_record(path).status == "completed"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

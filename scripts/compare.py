@@ -1,0 +1,111 @@
+"""Runs several experiments with several seeds and makes the table.
+
+    accelerate launch scripts/compare.py --exp fc_nsmc cnn_nsmc bilstm_nsmc --seeds 1 2 3
+    python scripts/compare.py --exp '*_nsmc_scratch' --report_only
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from accelerate import PartialState
+from tqdm.auto import tqdm
+
+from experiments import Experiment, ExperimentError, config_hash, list_experiments, load_experiment
+from experiments.command_line import EXIT_DONE, EXIT_FAILED, build_parser, command, overridden
+from experiments.record import read_record, read_records, record_path
+from experiments.runner import run_experiment
+from reports.table import build_table, changed_tables, update_readme, write_table
+
+README = Path("README.md")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Parses the command line."""
+    parser = build_parser("Run experiments with several seeds; print and write the table.")
+    parser.add_argument("--exp", nargs="+", required=True, help="names or globs")
+    parser.add_argument("--seeds", nargs="+", type=int, default=None, help="each one's own")
+    parser.add_argument("--report_only", action="store_true", help="table from records, no runs")
+    parser.add_argument("--check", action="store_true", help="fail if committed tables differ")
+    parser.set_defaults(report_only=False, check=False)
+    return parser.parse_args()
+
+
+def completed(experiment: Experiment, seed: int, results_dir: Path) -> bool:
+    """Says whether a cell has a completed record of the same configuration."""
+    path = record_path(results_dir, experiment.task, experiment.name, seed)
+    if not path.exists():
+        return False
+    record = read_record(path)
+    return record.status == "completed" and record.config_hash == config_hash(experiment)
+
+
+def run_cells(experiments: list[Experiment], arguments: argparse.Namespace) -> int:
+    """Runs the cells that have no completed record, seed by seed.
+
+    Returns:
+        How many failed.
+    """
+    cells = [
+        (experiment, seed)
+        # all heads with the first seed, then the second: stopped early, it is a fair table
+        for seed in dict.fromkeys(
+            seed for experiment in experiments for seed in arguments.seeds or experiment.seeds
+        )
+        for experiment in experiments
+        if seed in (arguments.seeds or experiment.seeds)
+    ]
+    failed = 0
+    state = PartialState()
+    for experiment, seed in tqdm(cells, unit="cell", disable=not state.is_main_process):
+        if completed(experiment, seed, arguments.results_dir):
+            tqdm.write(f"{experiment.name} seed {seed}: completed before, skipped")
+            continue
+        record = run_experiment(
+            experiment,
+            seed,
+            data_dir=arguments.data_dir,
+            runs_dir=arguments.runs_dir,
+            results_dir=arguments.results_dir,
+        )
+        failed += record.status == "failed"
+        if state.is_main_process:
+            tqdm.write(f"{experiment.name} seed {seed}: {record.status} {record.error or ''}")
+        state.wait_for_everyone()
+    return failed
+
+
+@command
+def main() -> int:
+    """Runs the cells and the report; 1 when a cell failed or a committed table differs."""
+    arguments = parse_arguments()
+    names = list(dict.fromkeys(name for glob in arguments.exp for name in list_experiments(glob)))
+    experiments = [overridden(load_experiment(name), arguments) for name in names]
+    tasks = {experiment.task for experiment in experiments}
+    if len(tasks) > 1:
+        raise ExperimentError(f"a table holds one task, these are of {', '.join(sorted(tasks))}")
+    failed = 0
+    if not (arguments.report_only or arguments.check):
+        failed = run_cells(experiments, arguments)
+    if not PartialState().is_main_process:
+        return EXIT_FAILED if failed else EXIT_DONE
+    (task,) = tasks
+    table = build_table(
+        read_records(arguments.results_dir, task), [experiment.name for experiment in experiments]
+    )
+    directory = arguments.results_dir / task
+    if arguments.check:
+        stale = changed_tables(table, directory, README)
+        for path in stale:
+            print(f"{path} differs from what the records give: run `make table`", file=sys.stderr)
+        return EXIT_FAILED if stale else EXIT_DONE
+    print(table.markdown())
+    for path in write_table(table, directory):
+        print(f"written: {path}")
+    if arguments.results_dir == Path("results"):
+        update_readme(README, table.markdown())
+    return EXIT_FAILED if failed else EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

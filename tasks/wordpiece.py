@@ -1,0 +1,60 @@
+"""A WordPiece tokenizer trained on a task's own texts, for encoders without one."""
+
+from collections.abc import Iterable
+
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import decoders
+from transformers import PreTrainedTokenizerFast
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+def train_wordpiece(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """Trains a cased WordPiece tokenizer that keeps Hangul syllables whole.
+
+    The same texts give the same tokenizer in every process: the trainer numbers word pieces in
+    the order of a hash map, so they are numbered anew here, sorted.
+
+    Args:
+        texts: Training texts.
+        vocab_size: Entries, special tokens included.
+
+    Returns:
+        A tokenizer that writes `[CLS] text [SEP]` and `[CLS] first [SEP] second [SEP]`.
+    """
+    trained = _tokenizer(models.WordPiece(unk_token="[UNK]"))
+    trained.train_from_iterator(
+        texts,
+        trainers.WordPieceTrainer(
+            vocab_size=vocab_size, special_tokens=list(SPECIAL_TOKENS), show_progress=False
+        ),
+    )
+    pieces = sorted(set(trained.get_vocab()) - set(SPECIAL_TOKENS))
+    vocab = {piece: index for index, piece in enumerate([*SPECIAL_TOKENS, *pieces])}
+    tokenizer = _tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
+    cls, sep = vocab["[CLS]"], vocab["[SEP]"]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", cls), ("[SEP]", sep)],
+    )
+    tokenizer.decoder = decoders.WordPiece()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+
+
+def _tokenizer(model: models.WordPiece) -> Tokenizer:
+    """Wraps a model in BERT's pre-processing without lower case or accent stripping (no NFD)."""
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.BertNormalizer(
+        clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=False
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return tokenizer
