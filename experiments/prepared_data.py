@@ -39,19 +39,12 @@ class PreparedData:
     partial: bool
 
 
-def prepare_data(
-    experiment: Experiment,
-    data_dir: Path | None = None,
-    max_train_samples: int | None = None,
-    max_eval_samples: int | None = None,
-) -> PreparedData:
+def prepare_data(experiment: Experiment, data_dir: Path | None = None) -> PreparedData:
     """Loads, cuts and encodes the data of an experiment; the second call for the same is free.
 
     Args:
         experiment: The experiment.
         data_dir: Where the task's files are; downloaded unless given.
-        max_train_samples: Take no more training examples than this.
-        max_eval_samples: Take no more validation and test examples than this, each.
 
     Returns:
         The prepared data.
@@ -62,7 +55,12 @@ def prepare_data(
     """
     encoder = json.dumps(experiment.encoder, sort_keys=True)
     return _prepare(
-        experiment.task, encoder, experiment.max_length, data_dir, max_train_samples, max_eval_samples
+        experiment.task,
+        encoder,
+        experiment.max_length,
+        data_dir,
+        experiment.max_train_samples,
+        experiment.max_eval_samples,
     )
 
 

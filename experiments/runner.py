@@ -41,8 +41,6 @@ def run_experiment(
     data_dir: Path | None = None,
     runs_dir: Path = Path("runs"),
     results_dir: Path = Path("results"),
-    max_train_samples: int | None = None,
-    max_eval_samples: int | None = None,
 ) -> RunRecord:
     """Trains and evaluates one cell, and leaves a record, predictions and the model behind.
 
@@ -55,8 +53,6 @@ def run_experiment(
         data_dir: Where the task's files are; downloaded unless given.
         runs_dir: Where checkpoints, the model and W&B files go.
         results_dir: Where the record and the predictions go.
-        max_train_samples: Quick look: no more training examples than this.
-        max_eval_samples: Quick look: no more validation and test examples than this, each.
 
     Returns:
         The record, `completed`, or `failed` with the error.
@@ -66,7 +62,7 @@ def run_experiment(
             contradict each other.
         tasks.sources.DataError: If the data can't be had.
     """
-    data = prepare_data(experiment, data_dir, max_train_samples, max_eval_samples)
+    data = prepare_data(experiment, data_dir)
     directory = runs_dir / experiment.name / f"seed-{seed}"
     args = _training_arguments(experiment, seed, directory)
     # seeded before the model is built: its head is random
