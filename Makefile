@@ -24,7 +24,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 quickstart: venv  ## compare three heads on a little of NSMC: a table in three minutes
 	$(RUN) scripts/compare.py --exp fc_nsmc_scratch cnn_nsmc_scratch bilstm_nsmc_scratch --seeds 1 \
-		--max_train_samples 6000 --max_eval_samples 2000 --report_to none \
+		--max_train_samples 4000 --max_eval_samples 1000 --report_to none \
 		--runs_dir runs/quickstart --results_dir runs/quickstart/results $(DATA)
 
 test: venv  ## lint and test

@@ -118,7 +118,8 @@ def _training_arguments(experiment: Experiment, seed: int, directory: Path) -> T
     """Completes the experiment's arguments with what belongs to the run."""
     try:
         return TrainingArguments(
-            **experiment.training_args,
+            # a loss that is no number must reach HeadTrainer.log, which stops the run
+            **{"logging_nan_inf_filter": False, **experiment.training_args},
             output_dir=str(_checkpoints(experiment, directory)),
             run_name=f"{experiment.name}/seed-{seed}",
             seed=seed,

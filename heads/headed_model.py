@@ -30,9 +30,9 @@ class HeadedConfig(PreTrainedConfig):
     Args:
         encoder_config: The encoder's own configuration, or its dictionary with `model_type`.
         head: The head's name under `name`, and its arguments. What is not given is filled in
-            here once and saved: the dropout from the encoder's configuration
-            (`classifier_dropout`, else `hidden_dropout_prob`), and what follows the encoder's
-            family (`Head.family_defaults`).
+            here once and saved: the head's defaults, the dropout from the encoder's
+            configuration (`classifier_dropout`, else `hidden_dropout_prob`), and what follows
+            the encoder's family (`Head.family_defaults`).
         **kwargs: Fields of every configuration: `id2label`, `num_labels`, `problem_type`, ...
     """
 
@@ -64,8 +64,14 @@ def _complete_head(
     dropout = getattr(encoder_config, "classifier_dropout", None)
     if dropout is None:
         dropout = getattr(encoder_config, "hidden_dropout_prob", 0.1)
-    family = HEADS[head["name"]].family_defaults.get(encoder_config.model_type, {})
-    return {"dropout": dropout, **family, **head}
+    head_class = HEADS[head["name"]]
+    defaults = {
+        name: list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
+        for name, parameter in inspect.signature(head_class).parameters.items()
+        if parameter.default is not parameter.empty
+    }
+    family = head_class.family_defaults.get(encoder_config.model_type, {})
+    return {"name": head["name"], **defaults, "dropout": dropout, **family, **head}
 
 
 def _pooling_arguments(encoder_config: PreTrainedConfig) -> dict[str, bool]:
