@@ -15,6 +15,7 @@ from experiments import Experiment, ExperimentError, config_hash, list_experimen
 from experiments.command_line import EXIT_DONE, EXIT_FAILED, build_parser, command, overridden
 from experiments.record import read_record, read_records, record_path
 from experiments.runner import run_experiment
+from heads import HEADS
 from reports.table import build_table, changed_tables, update_readme, write_table
 
 README = Path("README.md")
@@ -87,24 +88,54 @@ def main() -> int:
     failed = 0
     if not (arguments.report_only or arguments.check):
         failed = run_cells(experiments, arguments)
-    if not PartialState().is_main_process:
-        return EXIT_FAILED if failed else EXIT_DONE
-    (task,) = tasks
-    table = build_table(
-        read_records(arguments.results_dir, task), [experiment.name for experiment in experiments]
-    )
+    if PartialState().is_main_process:
+        failed += report(experiments, arguments)
+    return EXIT_FAILED if failed else EXIT_DONE
+
+
+def report(experiments: list[Experiment], arguments: argparse.Namespace) -> int:
+    """Prints the table of what was asked for, and writes or checks the task's whole table.
+
+    The written table holds every experiment of the task that has records, so that comparing
+    two heads never drops a third. Runs with overrides get a table of their own.
+
+    Returns:
+        How many committed files differ from what the records give; 0 unless checking.
+    """
+    task = experiments[0].task
     directory = arguments.results_dir / task
+    records = read_records(arguments.results_dir, task)
+    asked = [experiment.name for experiment in experiments]
+    variants = {name.partition("@")[2] for name in asked} - {""}
+    if variants:
+        whole, directory = asked, directory / "variants" / "-".join(sorted(variants))
+    else:
+        recorded = {record.experiment for record in records if "@" not in record.experiment}
+        whole = in_table_order(recorded)
+    table = build_table(records, whole)
     if arguments.check:
         stale = changed_tables(table, directory, README)
         for path in stale:
             print(f"{path} differs from what the records give: run `make table`", file=sys.stderr)
-        return EXIT_FAILED if stale else EXIT_DONE
-    print(table.markdown())
+        return len(stale)
+    print(build_table(records, asked).markdown())
     for path in write_table(table, directory):
         print(f"written: {path}")
-    if arguments.results_dir == Path("results"):
-        update_readme(README, table.markdown())
-    return EXIT_FAILED if failed else EXIT_DONE
+    if directory == Path("results", task):
+        update_readme(README, table.markdown(), task)
+    return 0
+
+
+def in_table_order(names: set[str]) -> list[str]:
+    """Sorts experiments by what they share (task, encoder, variant), then as HEADS lists them."""
+    order = list(HEADS)
+
+    def key(name: str) -> tuple[str, int]:
+        # longest first: seed_cnn_nsmc is not a cnn_nsmc
+        head = max((head for head in order if name.startswith(f"{head}_")), key=len)
+        return name.removeprefix(head), order.index(head)
+
+    return sorted(names, key=key)
 
 
 if __name__ == "__main__":
