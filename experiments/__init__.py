@@ -43,11 +43,33 @@ RANDOM_ENCODER: dict[str, Any] = {"weights": str, "config": dict[str, Any], "tok
 
 # TrainingArguments that change what is written or how it is watched, not what is computed
 WATCHING = frozenset(
-    """report_to logging_steps logging_strategy logging_first_step logging_nan_inf_filter log_level
-    log_level_replica log_on_each_node disable_tqdm dataloader_num_workers dataloader_pin_memory
-    dataloader_persistent_workers dataloader_prefetch_factor save_total_limit use_cpu project
-    trackio_space_id push_to_hub hub_model_id hub_token hub_strategy hub_private_repo
-    include_num_input_tokens_seen skip_memory_metrics ddp_timeout""".split()
+    {
+        "report_to",
+        "logging_steps",
+        "logging_strategy",
+        "logging_first_step",
+        "logging_nan_inf_filter",
+        "log_level",
+        "log_level_replica",
+        "log_on_each_node",
+        "disable_tqdm",
+        "dataloader_num_workers",
+        "dataloader_pin_memory",
+        "dataloader_persistent_workers",
+        "dataloader_prefetch_factor",
+        "save_total_limit",
+        "use_cpu",
+        "project",
+        "trackio_space_id",
+        "push_to_hub",
+        "hub_model_id",
+        "hub_token",
+        "hub_strategy",
+        "hub_private_repo",
+        "include_num_input_tokens_seen",
+        "skip_memory_metrics",
+        "ddp_timeout",
+    }
 )
 
 
@@ -100,7 +122,9 @@ def list_experiments(pattern: str = "*", root: Path = EXPERIMENTS_DIR) -> list[s
     names = sorted(path.parent.name for path in root.glob("*/experiment.json"))
     matches = fnmatch.filter(names, pattern)
     if not matches:
-        raise ExperimentError(f"no experiment {pattern!r} in {root.name}/; {nearest(pattern, names)}")
+        raise ExperimentError(
+            f"no experiment {pattern!r} in {root.name}/; {nearest(pattern, names)}"
+        )
     return matches
 
 
@@ -128,13 +152,19 @@ def load_experiment(name: str, root: Path = EXPERIMENTS_DIR) -> Experiment:
     for key, value in given.items():
         check_type(path, key, value, FIELDS[key])
     if given["task"] not in TASKS:
-        raise ExperimentError(f"{path}: unknown task {given['task']!r}; {nearest(given['task'], TASKS)}")
+        raise ExperimentError(
+            f"{path}: unknown task {given['task']!r}; {nearest(given['task'], TASKS)}"
+        )
     check_head(path, given["head"])
     _check_encoder(path, given["encoder"])
     if given["max_length"] < 3:
-        raise ExperimentError(f"{path}: 'max_length' is {given['max_length']}; [CLS], [SEP] and a token are 3")
+        raise ExperimentError(
+            f"{path}: 'max_length' is {given['max_length']}; [CLS], [SEP] and a token are 3"
+        )
     if not given["seeds"] or min(given["seeds"]) < 0:
-        raise ExperimentError(f"{path}: 'seeds' is {given['seeds']}; give at least one, none negative")
+        raise ExperimentError(
+            f"{path}: 'seeds' is {given['seeds']}; give at least one, none negative"
+        )
     if len(set(given["seeds"])) < len(given["seeds"]):
         raise ExperimentError(f"{path}: 'seeds' repeats one; each seed is one run")
     arguments_path = root / name / "training_args.json"

@@ -130,10 +130,10 @@ def command(main: Callable[[], int]) -> Callable[[], int]:
             return main()
         except (ExperimentError, DataError) as error:
             if main_process:
-                print(f"error: {error}", file=sys.stderr)
+                sys.stderr.write(f"error: {error}\n")
             return EXIT_WRONG_REQUEST
         except KeyboardInterrupt:
-            print("interrupted; start again to go on where it stopped", file=sys.stderr)
+            sys.stderr.write("interrupted; start again to go on where it stopped\n")
             return EXIT_INTERRUPTED
 
     return run

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Dataset
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from experiments import Experiment, ExperimentError
+from experiments import Experiment
+from experiments.encoders import build_tokenizer
 from tasks import TASKS
 from tasks.base import DataFile
-from tasks.wordpiece import train_wordpiece
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def _prepare(
 ) -> PreparedData:
     task = TASKS[task_name]
     whole = task.load(data_dir)
-    tokenizer = _tokenizer(json.loads(encoder), whole["train"])
+    tokenizer = build_tokenizer(json.loads(encoder), whole["train"]["text"])
     limits = {"train": max_train_samples, "validation": max_eval_samples, "test": max_eval_samples}
     splits, partial = {}, False
     for name, limit in limits.items():
@@ -89,24 +89,3 @@ def _prepare(
             ids = list(examples["id"])
         logger.info("%s %s: %d examples", task_name, name, len(examples))
     return PreparedData(tokenizer, splits, ids, task.files(data_dir), partial)
-
-
-def _tokenizer(encoder: str | dict, train: Dataset) -> PreTrainedTokenizerBase:
-    """Loads the tokenizer of a pretrained encoder, or trains one on the training texts."""
-    if isinstance(encoder, dict):
-        logger.info("training a WordPiece tokenizer on %d training texts", len(train))
-        return train_wordpiece(train["text"], encoder["tokenizer"]["vocab_size"])
-    try:
-        return AutoTokenizer.from_pretrained(encoder)
-    except (OSError, ValueError) as error:
-        raise ExperimentError(missing_encoder(encoder)) from error
-
-
-def missing_encoder(encoder: str) -> str:
-    """Says how to get a pretrained encoder that can't be fetched."""
-    return (
-        f"encoder {encoder!r} can't be loaded: it is neither a directory here nor reachable on "
-        f"the Hugging Face hub. Download it where there is a network (`hf download {encoder} "
-        "--local-dir DIR`) and pass --encoder DIR, or run the experiments that need none: "
-        "--exp '*_nsmc_scratch'"
-    )

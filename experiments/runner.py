@@ -2,22 +2,19 @@
 
 import contextlib
 import gc
-import hashlib
-import json
 import logging
 import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from transformers import AutoConfig, TrainingArguments, set_seed
+from transformers import TrainingArguments, set_seed
 
 from experiments import Experiment, ExperimentError, config_hash
+from experiments.encoders import build_model, encoder_entry
 from experiments.environment import device_name, environment, precision
-from experiments.prepared_data import PreparedData, missing_encoder, prepare_data
+from experiments.prepared_data import PreparedData, prepare_data
 from experiments.record import (
     RunRecord,
     predictions_path,
@@ -67,12 +64,12 @@ def run_experiment(
     args = _training_arguments(experiment, seed, directory)
     # seeded before the model is built: its head is random
     set_seed(seed)
-    model = _build_model(experiment, data)
+    model = build_model(experiment, data.tokenizer)
     record = RunRecord(
         experiment=experiment.name,
         task=experiment.task,
         task_version=TASKS[experiment.task].version,
-        encoder=_encoder_entry(experiment, model, data),
+        encoder=encoder_entry(experiment, model, data.tokenizer),
         head=model.config.head,
         head_level=model.level,
         seed=seed,
@@ -132,63 +129,6 @@ def _training_arguments(experiment: Experiment, seed: int, directory: Path) -> T
 def _checkpoints(experiment: Experiment, directory: Path) -> Path:
     """Names the checkpoints after the configuration, so that no other is ever resumed."""
     return directory / f"checkpoints-{config_hash(experiment)[:12]}"
-
-
-def _build_model(
-    experiment: Experiment, data: PreparedData
-) -> HeadedModelForSequenceClassification:
-    """Puts a fresh head on the experiment's encoder."""
-    task = TASKS[experiment.task]
-    if isinstance(experiment.encoder, dict):
-        config = AutoConfig.for_model(
-            **experiment.encoder["config"],
-            vocab_size=len(data.tokenizer),
-            pad_token_id=data.tokenizer.pad_token_id,
-        )
-        encoder: Any = config
-    else:
-        encoder = experiment.encoder
-    try:
-        return HeadedModelForSequenceClassification.from_encoder(
-            encoder, experiment.head, task.label_names, task.problem_type
-        )
-    except OSError as error:
-        raise ExperimentError(missing_encoder(str(encoder))) from error
-    except ValueError as error:
-        raise ExperimentError(f"{experiment.name}: {error}") from error
-
-
-def _encoder_entry(
-    experiment: Experiment, model: HeadedModelForSequenceClassification, data: PreparedData
-) -> dict[str, Any]:
-    """Says which encoder it was, by name and by the checksum of its weights at the start."""
-    config = model.config.encoder_config
-    random = isinstance(experiment.encoder, dict)
-    vocabulary = sorted(data.tokenizer.get_vocab().items(), key=lambda item: item[1])
-    return {
-        "name": _random_name(experiment.encoder["config"]) if random else experiment.encoder,
-        "weights": "random" if random else "pretrained",
-        "config": experiment.encoder["config"] if random else config.to_diff_dict(),
-        "revision": None if random else config._commit_hash,
-        "weights_sha256": None if random else _checksum(model.encoder),
-        "tokenizer_sha256": hashlib.sha256(json.dumps(vocabulary).encode()).hexdigest(),
-    }
-
-
-def _random_name(config: dict[str, Any]) -> str:
-    return (
-        f"{config['model_type']}, {config['num_hidden_layers']} layers, "
-        f"hidden {config['hidden_size']}"
-    )
-
-
-def _checksum(module: torch.nn.Module) -> str:
-    """Digests every tensor of a module, by name, as stored in memory."""
-    digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _trainer(

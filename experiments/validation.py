@@ -133,9 +133,11 @@ def fits(value: Any, annotation: Any) -> bool:
 
 def type_name(annotation: Any) -> str:
     """Writes an annotation as a reader would: `float`, `int | None`, `list[int]`."""
-    return annotation.__name__ if isinstance(annotation, type) and not typing.get_args(
-        annotation
-    ) else str(annotation).replace("typing.", "")
+    return (
+        annotation.__name__
+        if isinstance(annotation, type) and not typing.get_args(annotation)
+        else str(annotation).replace("typing.", "")
+    )
 
 
 def check_type(path: Path, key: str, value: Any, annotation: Any) -> None:

@@ -2,11 +2,11 @@
 
 | name | what it computes | levels |
 | --- | --- | --- |
-| `fc` | [CLS], dropout, dense, activation, dropout, projection: ELECTRA's and RoBERTa's own head | sequence |
+| `fc` | [CLS], dense, activation, projection: ELECTRA's and RoBERTa's own head | sequence |
 | `cnn` | convolutions of several widths, masked max over time, projection | sequence, token |
-| `bilstm` | packed bidirectional LSTM, last real state of each direction, projection | sequence, token |
-| `seed_cnn` | the original repository's CNN: one 2-D convolution, unmasked max-pool | sequence |
-| `seed_bilstm` | the original repository's BiLSTM: unmasked, reads the last padded place | sequence |
+| `bilstm` | packed BiLSTM, last real state of each direction, projection | sequence, token |
+| `seed_cnn` | the original repository's CNN: unmasked max-pool | sequence |
+| `seed_bilstm` | the original repository's BiLSTM: reads the last padded place | sequence |
 
 To add a head, write one file with a subclass of `Head` and give it a line in `HEADS`; the tests
 run over `HEADS` and hold the new head to the contract from then on.

@@ -3,7 +3,7 @@
 import inspect
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -37,7 +37,7 @@ class HeadedConfig(PreTrainedConfig):
     """
 
     model_type = "headed"
-    sub_configs = {"encoder_config": AutoConfig}
+    sub_configs: ClassVar = {"encoder_config": AutoConfig}
 
     def __init__(
         self,
@@ -55,9 +55,7 @@ class HeadedConfig(PreTrainedConfig):
         super().__init__(**kwargs)
 
 
-def _complete_head(
-    head: dict[str, Any] | None, encoder_config: PreTrainedConfig
-) -> dict[str, Any]:
+def _complete_head(head: dict[str, Any] | None, encoder_config: PreTrainedConfig) -> dict[str, Any]:
     """Fills in what the head takes from the encoder's configuration."""
     if not head or head.get("name") not in HEADS:
         raise ValueError(f"head needs a name, one of {', '.join(HEADS)}: {head!r}")

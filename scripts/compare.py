@@ -1,7 +1,7 @@
 """Runs several experiments with several seeds and makes the table.
 
-    accelerate launch scripts/compare.py --exp fc_nsmc cnn_nsmc bilstm_nsmc --seeds 1 2 3
-    python scripts/compare.py --exp '*_nsmc_scratch' --report_only
+accelerate launch scripts/compare.py --exp fc_nsmc cnn_nsmc bilstm_nsmc --seeds 1 2 3
+python scripts/compare.py --exp '*_nsmc_scratch' --report_only
 """
 
 import argparse

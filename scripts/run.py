@@ -1,7 +1,7 @@
 """Trains and evaluates one experiment with one seed.
 
-    accelerate launch scripts/run.py --exp cnn_nsmc --seed 1
-    python scripts/run.py --exp cnn_nsmc_scratch --max_train_samples 2000 --max_eval_samples 1000
+accelerate launch scripts/run.py --exp cnn_nsmc --seed 1
+python scripts/run.py --exp cnn_nsmc_scratch --max_train_samples 2000 --max_eval_samples 1000
 """
 
 import json

@@ -56,7 +56,10 @@ class Task(ABC):
 
     @abstractmethod
     def encode(
-        self, batch: Mapping[str, Sequence[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
+        self,
+        batch: Mapping[str, Sequence[Any]],
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int,
     ) -> dict[str, list]:
         """Turns texts into token ids, truncated and not padded."""
 

@@ -97,7 +97,10 @@ class TextClassification(Task):
         ]
 
     def encode(
-        self, batch: Mapping[str, Sequence[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
+        self,
+        batch: Mapping[str, Sequence[Any]],
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int,
     ) -> dict[str, list]:
         """Encodes texts. See `Task.encode`."""
         encoded = tokenizer(list(batch["text"]), truncation=True, max_length=max_length)

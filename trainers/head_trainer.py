@@ -184,9 +184,7 @@ class HeadTrainer(Trainer):
             head = [parameter for parameter in group["params"] if id(parameter) not in encoder]
             if head:
                 group["params"] = [p for p in group["params"] if id(p) in encoder]
-                optimizer.add_param_group(
-                    {**group, "params": head, "lr": self.head_learning_rate}
-                )
+                optimizer.add_param_group({**group, "params": head, "lr": self.head_learning_rate})
         optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
         return optimizer
 

@@ -77,7 +77,9 @@ def squared_error_sum(
     if class_weights is not None or label_smoothing:
         raise ValueError("class weights and label smoothing need classes; this is a regression")
     # both of one shape: (B, 1) against (B,) would broadcast to (B, B)
-    return functional.mse_loss(logits, labels.to(logits.dtype).reshape(logits.shape), reduction="sum")
+    return functional.mse_loss(
+        logits, labels.to(logits.dtype).reshape(logits.shape), reduction="sum"
+    )
 
 
 LOSSES: dict[str, Loss] = {
