@@ -113,14 +113,22 @@ def encoder_entry(
         config = experiment.encoder["config"]
         sizes = model.config.encoder_config
         name = f"{sizes.model_type}, {sizes.num_hidden_layers} layers, hidden {sizes.hidden_size}"
-        return {**entry, "name": name, "weights": "random", "config": config}
+        return {
+            **entry,
+            "name": name,
+            "weights": "random",
+            "config": config,
+            "revision": None,
+            "weights_sha256": None,  # they follow from the seed
+        }
     config = model.config.encoder_config
     return {
         **entry,
         "name": experiment.encoder,
         "weights": "pretrained",
         "config": config.to_diff_dict(),
-        "revision": config._commit_hash,
+        # only what came from the hub has one
+        "revision": getattr(config, "_commit_hash", None),
         "weights_sha256": _checksum(model.encoder),
     }
 
