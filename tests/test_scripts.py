@@ -141,9 +141,7 @@ def test_killed_and_started_again_ends_where_it_would_have(tmp_path, tiny_nsmc):
     assert (tmp_path / "runs" / weights).read_bytes() == (tmp_path / "w" / weights).read_bytes()
 
 
-def test_compare_makes_the_table_skips_what_is_done_and_survives_a_failed_cell(
-    tmp_path, tiny_nsmc
-):
+def test_compare_makes_the_table_skips_what_is_done_and_survives_a_failed_cell(tmp_path, tiny_nsmc):
     arguments = (
         "--exp", SCRATCH, "seed_cnn_nsmc_scratch", "--seeds", 1, 2, "--data_dir", tiny_nsmc,
         "--max_train_samples", 40, "--max_eval_samples", 20, "--variant", "t",
@@ -192,8 +190,12 @@ def test_an_encoder_directory_is_loaded_as_pretrained(tmp_path, tiny_nsmc):
     tokenizer.save_pretrained(encoder)
     ElectraModel(
         ElectraConfig(
-            vocab_size=len(tokenizer), embedding_size=16, hidden_size=32, num_hidden_layers=1,
-            num_attention_heads=2, intermediate_size=64,
+            vocab_size=len(tokenizer),
+            embedding_size=16,
+            hidden_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=64,
         )  # fmt: skip
     ).save_pretrained(encoder)
     done = run(
