@@ -187,9 +187,10 @@ class HeadedPreTrainedModel(PreTrainedModel):
             ValueError: If its file lacks weights that the encoder has.
         """
         pretrained = not isinstance(encoder, PreTrainedConfig)
-        encoder_config = (
-            AutoConfig.from_pretrained(encoder, **encoder_kwargs) if pretrained else encoder
-        )
+        encoder_config = encoder
+        if pretrained:
+            encoder_config = AutoConfig.from_pretrained(encoder, **encoder_kwargs)
+            encoder_config.dtype = torch.float32  # it carries that of the file
         config = HeadedConfig(
             encoder_config,
             head,

@@ -62,8 +62,8 @@ class SeedBiLSTMHead(Head):
     """Dropout, gelu, bidirectional LSTM, dropout, the output at the last position, projection.
 
     Flawed: it sees no mask, so in a padded row the last position is padding: the forward
-    direction has read on through it, and the backward direction's state there has read nothing
-    but that one place.
+    direction has read on through it. Padded or not, the backward direction's state there has
+    read nothing but that one place, and its recurrent weights never learn.
 
     Args:
         hidden_size: Width of the encoder's hidden states; also the units per direction.

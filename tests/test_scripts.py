@@ -196,7 +196,7 @@ def test_an_encoder_directory_is_loaded_as_pretrained(tmp_path, tiny_nsmc):
             num_hidden_layers=1,
             num_attention_heads=2,
             intermediate_size=64,
-        )  # fmt: skip
+        )
     ).save_pretrained(encoder)
     done = run(
         "run.py", "--exp", "bilstm_nsmc", "--encoder", encoder, "--data_dir", tiny_nsmc,
