@@ -93,6 +93,7 @@ def run_experiment(
     with reports if reports and main_process else contextlib.nullcontext():
         try:
             trainer = _trainer(experiment, model, args, data)
+            record.training_arguments = args.to_sanitized_dict()  # as the trainer has them
             logits = _train_and_test(trainer, record, data, directory)
             record.status = "completed"
         except Exception as error:
@@ -115,8 +116,7 @@ def _training_arguments(experiment: Experiment, seed: int, directory: Path) -> T
     """Completes the experiment's arguments with what belongs to the run."""
     try:
         return TrainingArguments(
-            # a loss that is no number must reach HeadTrainer.log, which stops the run
-            **{"logging_nan_inf_filter": False, **experiment.training_args},
+            **experiment.training_args,
             output_dir=str(_checkpoints(experiment, directory)),
             run_name=f"{experiment.name}/seed-{seed}",
             seed=seed,

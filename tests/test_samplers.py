@@ -68,6 +68,9 @@ def test_sorted_visits_the_longest_first_and_restores():
     assert list(sampler) == [1, 3, 0, 2]
     visited = np.array([[10.0], [30.0], [0.0], [20.0]])
     assert sampler.restore(visited).ravel().tolist() == [0.0, 10.0, 20.0, 30.0]
+    first, second = sampler.restore((visited, None))
+    assert first.tolist() == sampler.restore(visited).tolist()
+    assert second is None
 
 
 def test_real_token_fraction_by_hand():

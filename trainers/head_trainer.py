@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer
-from transformers.trainer_utils import EvalLoopOutput, EvalPrediction
+from transformers.trainer_utils import EvalLoopOutput, EvalPrediction, TrainOutput
 
 from heads.headed_model import HeadedPreTrainedModel, problem_type_of
 from trainers.losses import LOSSES, loss_weight
@@ -31,10 +31,11 @@ class HeadTrainer(Trainer):
     For this project's models the loss is computed here: summed over the labels of an update and
     divided by their number (or by the sum of their class weights), over micro-batches and
     processes, so that batch 8 x 1, 4 x 2 and 1 x 8 give the same gradients, the ragged last
-    batch included. transformers' own models keep their own loss.
+    batch included. Evaluation and prediction visit the examples sorted by length and return
+    them in data set order. transformers' own models keep their own loss and order.
 
-    `train_sampling_strategy="group_by_length"` uses `GroupedByLengthSampler`. Evaluation and
-    prediction visit the examples sorted by length and return them in data set order.
+    A loss that is no number stops the run (`args.logging_nan_inf_filter` is turned off).
+    `train_sampling_strategy="group_by_length"` uses `GroupedByLengthSampler`.
 
     Args:
         *args: As for `transformers.Trainer`.
@@ -60,6 +61,8 @@ class HeadTrainer(Trainer):
         self.head_learning_rate = head_learning_rate
         self.frozen_encoder = frozen_encoder
         super().__init__(*args, **kwargs)
+        # the stock filter would log 0 for a loss that is no number; `log` must see it
+        self.args.logging_nan_inf_filter = False
         self._prepare_encoder(self.model)
         self.class_weights = None
         if class_weights is not None:
@@ -86,13 +89,24 @@ class HeadTrainer(Trainer):
         self._prepare_encoder(model)
         return model
 
+    def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
+        """Trains as the stock Trainer does, also when something was evaluated before."""
+        if self.model_wrapped is self.model and self.args.world_size > 1:
+            # Evaluation marks the bare model as prepared. accelerate would then leave it outside
+            # DDP, and every process would train a model of its own, in silence.
+            self.model._is_accelerate_prepared = False
+        return super().train(*args, **kwargs)
+
     # ------------------------------------------------------------------ loss
+
+    @property
+    def _headed(self) -> bool:
+        return isinstance(self.accelerator.unwrap_model(self.model), HeadedPreTrainedModel)
 
     @property
     def _computes_loss(self) -> bool:
         """Whether the loss is ours: a headed model, and no loss function of the caller's."""
-        model = self.accelerator.unwrap_model(self.model)
-        return isinstance(model, HeadedPreTrainedModel) and self.compute_loss_func is None
+        return self._headed and self.compute_loss_func is None
 
     def compute_loss(
         self,
@@ -219,7 +233,7 @@ class HeadTrainer(Trainer):
     def _sorts(self, dataset: Dataset) -> bool:
         """Whether inference is sorted: predictions must come back whole to be put in order."""
         whole = self.args.eval_do_concat_batches and not self.args.batch_eval_metrics
-        return whole and has_token_counts(dataset)
+        return self._headed and whole and has_token_counts(dataset)
 
     def evaluation_loop(
         self,
@@ -255,8 +269,8 @@ class HeadTrainer(Trainer):
             self.compute_metrics = compute_metrics
         if restore is not None:
             output = output._replace(
-                predictions=_apply(restore, output.predictions),
-                label_ids=_apply(restore, output.label_ids),
+                predictions=restore(output.predictions),
+                label_ids=restore(output.label_ids),
             )
         logits, labels = output.predictions, output.label_ids
         if isinstance(logits, tuple):
@@ -267,18 +281,11 @@ class HeadTrainer(Trainer):
         return output
 
 
-def _apply(restore: Any, rows: Any) -> Any:
-    """Puts an array, a tuple of them or nothing into data set order."""
-    if isinstance(rows, tuple):
-        return tuple(_apply(restore, part) for part in rows)
-    return None if rows is None else restore(rows)
-
-
-def _reordered(prediction: EvalPrediction, restore: Any) -> EvalPrediction:
+def _reordered(prediction: EvalPrediction, restore: Callable[[Any], Any]) -> EvalPrediction:
     """Puts what a metric function sees into data set order."""
     return EvalPrediction(
-        predictions=_apply(restore, prediction.predictions),
-        label_ids=_apply(restore, prediction.label_ids),
-        inputs=_apply(restore, prediction.inputs),
-        losses=_apply(restore, prediction.losses),
+        predictions=restore(prediction.predictions),
+        label_ids=restore(prediction.label_ids),
+        inputs=restore(prediction.inputs),
+        losses=restore(prediction.losses),
     )

@@ -8,6 +8,8 @@ import pyarrow.compute
 import torch
 from torch.utils.data import Dataset, Sampler
 
+Rows = np.ndarray | tuple | None
+
 
 def token_counts(dataset: Dataset, column: str = "input_ids") -> np.ndarray:
     """Counts the tokens of every example.
@@ -111,15 +113,19 @@ class SortedByLengthSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         return iter(self.order.tolist())
 
-    def restore(self, visited: np.ndarray) -> np.ndarray:
+    def restore(self, visited: Rows) -> Rows:
         """Puts rows that came in this order back into the order of the data set.
 
         Args:
-            visited: Rows as visited, [N, ...].
+            visited: Rows as visited, [N, ...]; a tuple of such; None is none.
 
         Returns:
-            Rows in data set order, [N, ...].
+            Rows in data set order, likewise.
         """
+        if visited is None:
+            return None
+        if isinstance(visited, tuple):
+            return tuple(self.restore(part) for part in visited)
         rows = np.empty_like(visited)
         rows[self.order] = visited
         return rows
