@@ -64,8 +64,11 @@ class TextClassification(Task):
     def _read(self, source: SourceFile, data_dir: Path | None) -> Any:
         path = find(source, data_dir)
         columns = (self.id_column, self.text_column, self.label_column)
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline().rstrip("\r\n").split("\t")
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                header = file.readline().rstrip("\r\n").split("\t")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from error
         lacking = [column for column in columns if column not in header]
         if lacking:
             raise DataError(f"{path}: no column {lacking[0]!r}; its columns are {header}")
@@ -80,7 +83,8 @@ class TextClassification(Task):
                 features=Features({column: Value("string") for column in header}),
             )
         except Exception as error:  # datasets wraps whatever its parser says in its own error
-            raise DataError(f"{path}: {error.__cause__ or error}") from error
+            cause = " ".join(str(error.__cause__ or error).split())
+            raise DataError(f"{path}: {cause}") from error
         names = dict(zip(columns, ("id", "text", "label"), strict=True))
         table = table.select_columns(list(columns)).rename_columns(names)
         known = [str(index) for index in range(len(self.label_names))]
