@@ -111,7 +111,7 @@ def fits(value: Any, annotation: Any) -> bool:
         return True
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
-        return any(fits(value, part) for part in arguments)
+        return any(fits(value, part) for part in _alternatives(arguments))
     if origin is typing.Literal:
         return value in arguments
     if origin is tuple or (origin is not None and issubclass(origin, typing.Sequence)):
@@ -131,8 +131,20 @@ def fits(value: Any, annotation: Any) -> bool:
     return isinstance(annotation, type) and isinstance(value, annotation)
 
 
+def _alternatives(union: tuple[Any, ...]) -> list[Any]:
+    """Drops `str` beside an enumeration: there it stands for the enumeration's values."""
+    enumerated = any(isinstance(part, type) and issubclass(part, Enum) for part in union)
+    return [part for part in union if not (enumerated and part is str)]
+
+
 def type_name(annotation: Any) -> str:
-    """Writes an annotation as a reader would: `float`, `int | None`, `list[int]`."""
+    """Writes an annotation as a reader would: `float`, `int | None`, `one of no, steps`."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return " | ".join(map(type_name, _alternatives(typing.get_args(annotation))))
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return f"one of {', '.join(str(member.value) for member in annotation)}"
+    if annotation is type(None):
+        return "null"
     return (
         annotation.__name__
         if isinstance(annotation, type) and not typing.get_args(annotation)
