@@ -115,7 +115,8 @@ def test_same_seed_gives_the_same_bytes_whatever_the_hash_seed(tmp_path, tiny_ns
 def test_killed_and_started_again_ends_where_it_would_have(tmp_path, tiny_nsmc):
     arguments = [
         "--exp", SCRATCH, "--data_dir", str(tiny_nsmc), "--variant", "k", "--report_to", "none",
-        "--per_device_train_batch_size", "4", "--num_train_epochs", "3", "--save_strategy", "steps",
+        "--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "2",
+        "--num_train_epochs", "3", "--save_strategy", "steps",
         "--eval_strategy", "steps", "--save_steps", "10", "--eval_steps", "10",
     ]  # fmt: skip
     whole = run("run.py", *arguments, "--results_dir", "whole", "--runs_dir", "w", cwd=tmp_path)
