@@ -57,7 +57,8 @@ history = [
     {k: v for k, v in entry.items() if k in ("loss", "grad_norm", "learning_rate", "eval_loss")}
     for entry in trainer.state.log_history
 ]
-(output / "history.txt").write_text("\\n".join(json.dumps(entry, sort_keys=True) for entry in history[:-1]))
+lines = [json.dumps(entry, sort_keys=True) for entry in history[:-1]]
+(output / "history.txt").write_text("\\n".join(lines))
 """
 
 
