@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 from transformers import HfArgumentParser, TrainingArguments
 
@@ -135,5 +136,8 @@ def command(main: Callable[[], int]) -> Callable[[], int]:
         except KeyboardInterrupt:
             sys.stderr.write("interrupted; start again to go on where it stopped\n")
             return EXIT_INTERRUPTED
+        finally:
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
 
     return run

@@ -86,6 +86,9 @@ def main(output, total_batch, problem_type, class_weights, evaluate_first):
         "labels": after.label_ids.tolist(),
     }
     (output / f"rank-{args.process_index}.json").write_text(json.dumps(seen))
+    # leave together: a process that exits while its peer still talks to it can abort the peer
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.end_training()
 
 
 if __name__ == "__main__":

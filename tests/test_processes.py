@@ -31,7 +31,7 @@ def train(output, processes, settings):
         text=True,
         timeout=300,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr[-6000:]
     ranks = [json.loads((output / f"rank-{n}.json").read_text()) for n in range(processes)]
     assert [rank["processes"] for rank in ranks] == [processes] * processes
     return ranks
