@@ -127,6 +127,7 @@ def command(main: Callable[[], int]) -> Callable[[], int]:
         for library in ("httpx", "huggingface_hub", "datasets", "evaluate"):
             logging.getLogger(library).setLevel(logging.WARNING)
         transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()  # of loading and saving; training keeps its own
         try:
             return main()
         except (ExperimentError, DataError) as error:

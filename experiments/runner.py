@@ -4,11 +4,13 @@ import contextlib
 import gc
 import logging
 import shutil
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import torch
 from transformers import TrainingArguments, set_seed
 
 from experiments import Experiment, ExperimentError, config_hash
@@ -113,10 +115,15 @@ def run_experiment(
 
 
 def _training_arguments(experiment: Experiment, seed: int, directory: Path) -> TrainingArguments:
-    """Completes the experiment's arguments with what belongs to the run."""
+    """Completes the experiment's arguments with what belongs to the run and the machine."""
+    machine = {
+        # bars where someone looks, lines in a log
+        "disable_tqdm": not sys.stderr.isatty(),
+        "dataloader_pin_memory": torch.cuda.is_available(),
+    }
     try:
         return TrainingArguments(
-            **experiment.training_args,
+            **{**machine, **experiment.training_args},
             output_dir=str(_checkpoints(experiment, directory)),
             run_name=f"{experiment.name}/seed-{seed}",
             seed=seed,

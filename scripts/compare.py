@@ -17,6 +17,7 @@ from experiments.record import read_record, read_records, record_path
 from experiments.runner import run_experiment
 from heads import HEADS
 from reports.table import build_table, changed_tables, update_readme, write_table
+from tasks import TASKS
 
 README = Path("README.md")
 
@@ -71,7 +72,9 @@ def run_cells(experiments: list[Experiment], arguments: argparse.Namespace) -> i
         )
         failed += record.status == "failed"
         if state.is_main_process:
-            tqdm.write(f"{experiment.name} seed {seed}: {record.status} {record.error or ''}")
+            metric = TASKS[experiment.task].main_metric
+            outcome = record.error or f"test {metric} {record.metrics['test'][metric]:.5f}"
+            tqdm.write(f"{experiment.name} seed {seed}: {record.status}, {outcome}")
         state.wait_for_everyone()
     return failed
 
@@ -112,13 +115,14 @@ def report(experiments: list[Experiment], arguments: argparse.Namespace) -> int:
     else:
         recorded = {record.experiment for record in records if "@" not in record.experiment}
         whole = in_table_order(recorded)
-    table = build_table(records, whole)
+    metric = TASKS[task].main_metric
+    table = build_table(records, whole, metric=metric)
     if arguments.check:
         stale = changed_tables(table, directory, README)
         for path in stale:
             print(f"{path} differs from what the records give: run `make table`", file=sys.stderr)
         return len(stale)
-    print(build_table(records, asked).markdown())
+    print(build_table(records, asked, metric=metric).markdown())
     for path in write_table(table, directory):
         print(f"written: {path}")
     if directory == Path("results", task):
