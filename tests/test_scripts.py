@@ -18,6 +18,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # small enough for seconds; the experiments themselves are complete
 QUICK = ["--per_device_train_batch_size", "8", "--report_to", "none"]
 SCRATCH = "fc_nsmc_scratch"
+ACCELERATE = (sys.executable, "-m", "accelerate.commands.launch")
 
 
 def environment(**more):
@@ -82,7 +83,7 @@ def test_two_processes_give_the_predictions_of_one(tmp_path, tiny_nsmc):
     two = run(
         "run.py", *arguments, "--per_device_train_batch_size", 8, "--results_dir", "two",
         cwd=tmp_path, ACCELERATE_USE_CPU="true",
-        launcher=(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"),
+        launcher=(*ACCELERATE, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"),
     )  # fmt: skip
     assert two.returncode == 0, two.stderr
     name = "nsmc/{}/cnn_nsmc_scratch@t/seed-1.{}"
@@ -95,6 +96,16 @@ def test_two_processes_give_the_predictions_of_one(tmp_path, tiny_nsmc):
     for mine, other in zip(ours["logits"], theirs["logits"], strict=True):
         assert other == pytest.approx(mine, abs=1e-5)
     assert theirs["prediction"] == ours["prediction"]
+
+
+def test_accelerate_launches_it_on_one_processor(tmp_path, tiny_nsmc):
+    done = run(
+        "run.py", "--exp", SCRATCH, "--data_dir", tiny_nsmc, "--report_to", "none",
+        "--max_train_samples", 16, "--max_eval_samples", 8, "--variant", "t",
+        cwd=tmp_path, launcher=(*ACCELERATE, "--cpu"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert read(tmp_path, f"{SCRATCH}@t")["status"] == "completed"
 
 
 def test_same_seed_gives_the_same_bytes_whatever_the_hash_seed(tmp_path, tiny_nsmc):
