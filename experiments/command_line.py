@@ -4,6 +4,7 @@ import argparse
 import functools
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import transformers
 from transformers import HfArgumentParser, TrainingArguments
 
 from experiments import Experiment, ExperimentError, override
+from experiments.record import RecordError
 from tasks.sources import DataError
 
 # what a run sets itself; refused rather than silently ignored
@@ -21,6 +23,7 @@ SET_BY_THE_RUN = {
     "output_dir": "use --runs_dir",
     "run_name": "runs are named <experiment>/seed-<n>",
     "data_seed": "use --seed, which seeds weights, data order and dropout",
+    "resume_from_checkpoint": "a run goes on by itself from its newest whole checkpoint",
 }
 EXIT_DONE, EXIT_FAILED, EXIT_WRONG_REQUEST, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -51,19 +54,34 @@ def build_parser(description: str) -> HfArgumentParser:
     shared = parser.add_argument_group("the experiment")
     shared.add_argument("--data_dir", type=Path, default=None, help="where the task's files are")
     shared.add_argument("--encoder", default=None, help="another pretrained encoder: name or path")
-    shared.add_argument("--variant", default=None, help="name for a run with overrides")
-    shared.add_argument("--max_train_samples", type=_positive, default=None, help="quick look")
-    shared.add_argument("--max_eval_samples", type=_positive, default=None, help="quick look")
+    shared.add_argument(
+        "--variant", type=_variant, default=None, help="name for a run with overrides"
+    )
+    shared.add_argument("--max_train_samples", type=_count, default=None, help="quick look")
+    shared.add_argument("--max_eval_samples", type=_count, default=None, help="quick look")
     shared.add_argument("--runs_dir", type=Path, default=Path("runs"))
     shared.add_argument("--results_dir", type=Path, default=Path("results"))
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
-    return number
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, not {text!r}")
+    return int(text)
+
+
+def seed_number(text: str) -> int:
+    """Reads a seed from the command line: what `transformers.set_seed` takes."""
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"must be an integer from 0 to 2**32 - 1, not {text!r}")
+    return int(text)
+
+
+def _variant(text: str) -> str:
+    # it becomes part of a directory's name
+    if not re.fullmatch(r"[\w.+-]+", text):
+        raise argparse.ArgumentTypeError(f"letters, digits and . _ + - only, not {text!r}")
+    return text
 
 
 def training_overrides(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -130,7 +148,7 @@ def command(main: Callable[[], int]) -> Callable[[], int]:
         transformers.logging.disable_progress_bar()  # of loading and saving; training keeps its own
         try:
             return main()
-        except (ExperimentError, DataError) as error:
+        except (ExperimentError, DataError, RecordError) as error:
             if main_process:
                 sys.stderr.write(f"error: {error}\n")
             return EXIT_WRONG_REQUEST

@@ -16,6 +16,10 @@ import pyarrow.parquet
 SCHEMA_VERSION = 1
 
 
+class RecordError(ValueError):
+    """A file that is no record; the message names it."""
+
+
 @dataclass
 class RunRecord:
     """Everything a table, or a doubt about it, needs to know about one run.
@@ -108,7 +112,7 @@ def read_record(path: Path) -> RunRecord:
         The record.
 
     Raises:
-        ValueError: If it is no record of this schema; the message names the file.
+        RecordError: If it is no record of this schema.
     """
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
@@ -116,7 +120,9 @@ def read_record(path: Path) -> RunRecord:
             raise ValueError(f"schema_version {fields['schema_version']}, not {SCHEMA_VERSION}")
         return RunRecord(**fields)
     except (TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is no record: {error}") from error
+        raise RecordError(
+            f"{path} is no record ({error}); move it away, and its cell runs again"
+        ) from error
 
 
 def read_records(results_dir: Path, task: str) -> list[RunRecord]:

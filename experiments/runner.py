@@ -129,8 +129,9 @@ def _training_arguments(experiment: Experiment, seed: int, directory: Path) -> T
             seed=seed,
             data_seed=seed,
         )
-    except (TypeError, ValueError) as error:
-        raise ExperimentError(f"{experiment.name}/training_args.json: {error}") from error
+    except (TypeError, ValueError, OSError, ImportError) as error:
+        message = " ".join(str(error).split())
+        raise ExperimentError(f"training arguments of {experiment.name}: {message}") from error
 
 
 def _checkpoints(experiment: Experiment, directory: Path) -> Path:

@@ -16,7 +16,7 @@ from transformers import TrainingArguments
 from heads import HEADS, Head
 
 # what the run sets itself
-RUN_FIELDS = ("output_dir", "run_name", "seed", "data_seed")
+RUN_FIELDS = ("output_dir", "run_name", "seed", "data_seed", "resume_from_checkpoint")
 
 
 class ExperimentError(ValueError):

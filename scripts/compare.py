@@ -12,7 +12,14 @@ from accelerate import PartialState
 from tqdm.auto import tqdm
 
 from experiments import Experiment, ExperimentError, config_hash, list_experiments, load_experiment
-from experiments.command_line import EXIT_DONE, EXIT_FAILED, build_parser, command, overridden
+from experiments.command_line import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    build_parser,
+    command,
+    overridden,
+    seed_number,
+)
 from experiments.record import read_record, read_records, record_path
 from experiments.runner import run_experiment
 from heads import HEADS
@@ -26,7 +33,7 @@ def parse_arguments() -> argparse.Namespace:
     """Parses the command line."""
     parser = build_parser("Run experiments with several seeds; print and write the table.")
     parser.add_argument("--exp", nargs="+", required=True, help="names or globs")
-    parser.add_argument("--seeds", nargs="+", type=int, default=None, help="each one's own")
+    parser.add_argument("--seeds", nargs="+", type=seed_number, default=None, help="each one's own")
     parser.add_argument("--report_only", action="store_true", help="table from records, no runs")
     parser.add_argument("--check", action="store_true", help="fail if committed tables differ")
     parser.set_defaults(report_only=False, check=False)

@@ -8,7 +8,7 @@ import json
 import sys
 
 from experiments import load_experiment
-from experiments.command_line import build_parser, command, overridden
+from experiments.command_line import build_parser, command, overridden, seed_number
 from experiments.record import record_path
 from experiments.runner import run_experiment
 
@@ -18,7 +18,9 @@ def main() -> int:
     """Runs the cell; 0 when it completed, 1 when it failed."""
     parser = build_parser("Train and evaluate one experiment with one seed.")
     parser.add_argument("--exp", required=True, help="an experiment's name")
-    parser.add_argument("--seed", type=int, default=None, help="the experiment's first by default")
+    parser.add_argument(
+        "--seed", type=seed_number, default=None, help="the experiment's first by default"
+    )
     arguments = parser.parse_args()
     experiment = overridden(load_experiment(arguments.exp), arguments)
     record = run_experiment(

@@ -231,6 +231,11 @@ def test_an_encoder_directory_is_loaded_as_pretrained(tmp_path, tiny_nsmc):
         (["--exp", SCRATCH, "--output_dir", "x"], "--runs_dir"),
         (["--exp", SCRATCH, "--lr_scheduler_type", "linaer"], "linaer"),
         (["--exp", SCRATCH, "--max_train_samples", "0"], "at least 1"),
+        (["--exp", SCRATCH, "--max_eval_samples", "x"], "at least 1"),
+        (["--exp", SCRATCH, "--seed", "-1"], "from 0 to"),
+        (["--exp", SCRATCH, "--variant", "../x"], "letters, digits"),
+        (["--exp", SCRATCH, "--resume_from_checkpoint", "x"], "by itself"),
+        (["--exp", SCRATCH, "--eval_strategy", "steps", "--eval_steps", "7"], "strategy to match"),
     ],
 )
 def test_a_wrong_request_is_answered_by_one_line_and_two(tmp_path, tiny_nsmc, arguments, says):
@@ -241,6 +246,18 @@ def test_a_wrong_request_is_answered_by_one_line_and_two(tmp_path, tiny_nsmc, ar
     assert says in done.stderr.strip().splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_a_damaged_record_is_told_with_its_cure(tmp_path):
+    path = tmp_path / f"results/nsmc/records/{SCRATCH}/seed-1.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"schema_version": 1')
+    done = run("compare.py", "--exp", SCRATCH, "--report_only", cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert "seed-1.json is no record" in line
+    assert "move it away" in line
+    assert path.read_text() == '{"schema_version": 1'
 
 
 def test_missing_data_is_told_with_its_cure(tmp_path):
