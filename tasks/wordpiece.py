@@ -19,8 +19,9 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 def train_wordpiece(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
     """Trains a cased WordPiece tokenizer that keeps Hangul syllables whole.
 
-    The same texts give the same tokenizer in every process: the trainer numbers word pieces in
-    the order of a hash map, so they are numbered anew here, sorted.
+    The same texts give the same tokenizer in every process. Left alone, the trainer numbers the
+    letters inside words in the order of a hash map, and breaks ties between merges by those
+    numbers; so the letters are handed to it in order, and the word pieces are numbered anew.
 
     Args:
         texts: Training texts.
@@ -30,10 +31,16 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         A tokenizer that writes `[CLS] text [SEP]` and `[CLS] first [SEP] second [SEP]`.
     """
     trained = _tokenizer(models.WordPiece(unk_token="[UNK]"))
+    texts = list(texts)
+    words = {word for text in texts for word in _words(trained, text)}
+    letters = sorted({letter for word in words for letter in word})
+    inner = sorted({f"##{letter}" for word in words for letter in word[1:]})
     trained.train_from_iterator(
         texts,
         trainers.WordPieceTrainer(
-            vocab_size=vocab_size, special_tokens=list(SPECIAL_TOKENS), show_progress=False
+            vocab_size=vocab_size,
+            special_tokens=[*SPECIAL_TOKENS, *letters, *inner],  # numbered as they stand here
+            show_progress=False,
         ),
     )
     pieces = sorted(set(trained.get_vocab()) - set(SPECIAL_TOKENS))
@@ -55,6 +62,12 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         mask_token="[MASK]",
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )
+
+
+def _words(tokenizer: Tokenizer, text: str) -> list[str]:
+    """Cuts a text as the tokenizer does before it looks for word pieces."""
+    normalized = tokenizer.normalizer.normalize_str(text)
+    return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normalized)]
 
 
 def _tokenizer(model: models.WordPiece) -> Tokenizer:

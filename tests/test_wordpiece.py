@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -16,27 +17,40 @@ TEXTS = [
     f"영화 {word} 재미{ending}" for word in "가나다라마" for ending in ("있다", "없다", "Good")
 ]
 
+# many merges are equally frequent, and the vocabulary is full in the midst of them
+_random = random.Random(0)
+TIED = [
+    " ".join("".join(_random.choices("가나다라마바사아자차카타파하", k=5)) for _ in range(4))
+    for _ in range(60)
+]
+
 DIGEST = """
 import hashlib, json, sys
 from tasks.wordpiece import train_wordpiece
-tokenizer = train_wordpiece(json.loads(sys.stdin.read()), 80)
+tokenizer = train_wordpiece(json.loads(sys.stdin.read()), 120)
 print(hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest())
 """
 
 
 def test_the_same_texts_give_the_same_vocabulary_in_every_process():
-    tokenizer = train_wordpiece(TEXTS, 80)
+    tokenizer = train_wordpiece(TIED, 120)
+    assert len(tokenizer) == 120
     here = hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()
     for hash_seed in ("1", "2", "3"):
         done = subprocess.run(
             [sys.executable, "-c", DIGEST],
-            input=json.dumps(TEXTS),
+            input=json.dumps(TIED),
             env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(REPOSITORY)},
             capture_output=True,
             text=True,
             check=True,
         )
         assert done.stdout.strip() == here
+
+
+def test_trained_again_in_one_process_it_is_the_same():
+    first = train_wordpiece(TIED, 120).get_vocab()
+    assert all(train_wordpiece(TIED, 120).get_vocab() == first for _ in range(5))
 
 
 def test_special_tokens_come_first_and_frame_the_text():
