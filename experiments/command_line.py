@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import gc
 import logging
 import os
 import re
@@ -156,7 +157,14 @@ def command(main: Callable[[], int]) -> Callable[[], int]:
             sys.stderr.write("interrupted; start again to go on where it stopped\n")
             return EXIT_INTERRUPTED
         finally:
-            if torch.distributed.is_initialized():
-                torch.distributed.destroy_process_group()
+            end_processes()
 
     return run
+
+
+def end_processes() -> None:
+    """Leaves the process group, if there is one, so that no process waits for another at exit."""
+    if torch.distributed.is_initialized():
+        # a wrapped model that outlives its group can hang when it is freed
+        gc.collect()
+        torch.distributed.destroy_process_group()

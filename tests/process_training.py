@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from transformers import DataCollatorWithPadding, TrainingArguments
 
+from experiments.command_line import end_processes
 from tasks.wordpiece import train_wordpiece
 from tests.tiny_models import headed
 from trainers import HeadTrainer
@@ -30,7 +31,7 @@ def make_rows(problem_type, count, seed):
     return rows
 
 
-def main(output, total_batch, problem_type, class_weights, evaluate_first):
+def main(output, rows, steps, problem_type, class_weights, smoothing, evaluate_first):
     args = TrainingArguments(
         output_dir=str(output / "out"),
         use_cpu=True,
@@ -38,16 +39,17 @@ def main(output, total_batch, problem_type, class_weights, evaluate_first):
         disable_tqdm=True,
         save_strategy="no",
         optim="sgd",
-        learning_rate=1e-3,
+        learning_rate=1e-4,
         lr_scheduler_type="constant",
         max_grad_norm=0.0,
         logging_steps=1,
         num_train_epochs=2,
-        per_device_train_batch_size=1,
+        gradient_accumulation_steps=steps,
+        label_smoothing_factor=smoothing,
         per_device_eval_batch_size=4,
         train_sampling_strategy="group_by_length",
     )
-    args.per_device_train_batch_size = total_batch // args.world_size
+    args.per_device_train_batch_size = 8 // steps // args.world_size
     model = headed(
         "cnn",
         1 if problem_type == "regression" else 3,
@@ -58,7 +60,7 @@ def main(output, total_batch, problem_type, class_weights, evaluate_first):
     trainer = HeadTrainer(
         model,
         args,
-        train_dataset=make_rows(problem_type, 40, seed=0),
+        train_dataset=make_rows(problem_type, rows, seed=0),
         data_collator=DataCollatorWithPadding(train_wordpiece(["영화"], 20)),
         class_weights=class_weights,
         compute_metrics=lambda p: {
@@ -86,10 +88,8 @@ def main(output, total_batch, problem_type, class_weights, evaluate_first):
         "labels": after.label_ids.tolist(),
     }
     (output / f"rank-{args.process_index}.json").write_text(json.dumps(seen))
-    # leave together: a process that exits while its peer still talks to it can abort the peer
-    trainer.accelerator.wait_for_everyone()
-    trainer.accelerator.end_training()
 
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), **json.loads(sys.argv[2]))
+    end_processes()

@@ -129,8 +129,9 @@ class HeadTrainer(Trainer):
         """
         if not self._computes_loss or "labels" not in inputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        labels = inputs["labels"]
         outputs = model(**{name: value for name, value in inputs.items() if name != "labels"})
-        total, weight = self._loss_parts(outputs["logits"], inputs["labels"])
+        total, weight = self._loss_parts(outputs["logits"][: len(labels)], labels)
         if num_items_in_batch is None:
             # a batch without a label adds nothing
             loss = total / weight if weight > 0 else total * 0.0
@@ -155,6 +156,8 @@ class HeadTrainer(Trainer):
         self, batch_samples: list, device: torch.device
     ) -> Tensor | int | None:
         """Adds up what the mean over the update divides by: class weights count, if given."""
+        if self._computes_loss and batch_samples:
+            batch_samples[-1] = self._without_repeated_rows(batch_samples[-1])
         if self.class_weights is None or not batch_samples or "labels" not in batch_samples[0]:
             return super()._get_num_items_in_batch(batch_samples, device)
         config = self.accelerator.unwrap_model(self.model).config
@@ -167,6 +170,21 @@ class HeadTrainer(Trainer):
         if self.args.average_tokens_across_devices and self.args.world_size > 1:
             total = self.accelerator.gather(total).sum()
         return total
+
+    def _without_repeated_rows(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Cuts off what accelerate repeats to fill up the last batch of an epoch on processes.
+
+        A process without a row of its own keeps one, for it has to take part in the update, and
+        no label, so that it adds nothing.
+        """
+        state = self.accelerator.gradient_state
+        if self.args.world_size == 1 or not state.end_of_dataloader or state.remainder < 1:
+            return batch
+        rows = len(batch["labels"])
+        before = self.args.process_index * self.args.train_batch_size
+        own = min(max(state.remainder - before, 0), rows)
+        kept = {name: value[: max(own, 1)] for name, value in batch.items()}
+        return {**kept, "labels": batch["labels"][:own]}
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Logs, and stops a run whose loss is no number.
