@@ -17,6 +17,7 @@ from typing import Any
 
 from experiments.validation import (
     ExperimentError,
+    check_encoder_config,
     check_head,
     check_keys,
     check_training_arguments,
@@ -161,9 +162,9 @@ def load_experiment(name: str, root: Path = EXPERIMENTS_DIR) -> Experiment:
         raise ExperimentError(
             f"{path}: 'max_length' is {given['max_length']}; [CLS], [SEP] and a token are 3"
         )
-    if not given["seeds"] or min(given["seeds"]) < 0:
+    if not given["seeds"] or min(given["seeds"]) < 0 or max(given["seeds"]) >= 2**32:
         raise ExperimentError(
-            f"{path}: 'seeds' is {given['seeds']}; give at least one, none negative"
+            f"{path}: 'seeds' is {given['seeds']}; give at least one, each from 0 to 2**32 - 1"
         )
     if len(set(given["seeds"])) < len(given["seeds"]):
         raise ExperimentError(f"{path}: 'seeds' repeats one; each seed is one run")
@@ -171,6 +172,12 @@ def load_experiment(name: str, root: Path = EXPERIMENTS_DIR) -> Experiment:
     arguments = read_json_object(arguments_path)
     check_training_arguments(arguments_path, arguments)
     weights = given.get("class_weights")
+    labels = TASKS[given["task"]].label_names
+    if weights is not None and len(weights) != len(labels):
+        raise ExperimentError(
+            f"{path}: 'class_weights' has {len(weights)} entries, "
+            f"{given['task']} has {len(labels)} classes: {', '.join(labels)}"
+        )
     return Experiment(
         **{
             **given,
@@ -192,7 +199,7 @@ def _check_encoder(path: Path, encoder: str | dict[str, Any]) -> None:
         raise ExperimentError(
             f"{path}: 'encoder.weights' must be \"random\"; a pretrained encoder is a string"
         )
-    check_type(path, "encoder.config.model_type", encoder["config"].get("model_type"), str)
+    check_encoder_config(path, encoder["config"])
     check_keys(path, encoder["tokenizer"], ("type", "vocab_size"), " of encoder.tokenizer")
     if encoder["tokenizer"].get("type") != "wordpiece":
         raise ExperimentError(f"{path}: 'encoder.tokenizer.type' must be \"wordpiece\"")
@@ -219,19 +226,27 @@ def override(
         variant: The variant's name; a short digest of the overrides unless given.
 
     Returns:
-        The experiment, filed under `<experiment>@<variant>` if what is computed changed.
+        The experiment, filed under `<experiment>@<variant>` if what is computed changed or
+        `variant` is given.
     """
+    own = experiment.training_args
+    # 1.0 from the command line is the 1 of the file
+    training_args = {
+        key: value
+        for key, value in (training_args or {}).items()
+        if key not in own or own[key] != value
+    }
     changed = dataclasses.replace(
         experiment,
-        training_args={**experiment.training_args, **(training_args or {})},
+        training_args={**own, **training_args},
         encoder=encoder or experiment.encoder,
         max_train_samples=max_train_samples,
         max_eval_samples=max_eval_samples,
     )
-    if config_hash(changed) == config_hash(experiment):
+    if variant is None and config_hash(changed) == config_hash(experiment):
         return changed
     overrides = {
-        "training_args": {k: v for k, v in (training_args or {}).items() if k not in WATCHING},
+        "training_args": {k: v for k, v in training_args.items() if k not in WATCHING},
         "encoder": encoder,
         "max_train_samples": max_train_samples,
         "max_eval_samples": max_eval_samples,

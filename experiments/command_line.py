@@ -4,6 +4,7 @@ import argparse
 import functools
 import gc
 import logging
+import math
 import os
 import re
 import sys
@@ -95,12 +96,15 @@ def training_overrides(arguments: argparse.Namespace) -> dict[str, Any]:
         Field -> value.
 
     Raises:
-        ExperimentError: If a field was given that the run sets itself.
+        ExperimentError: If a field was given that the run sets itself, or is no number.
     """
     given = vars(arguments)
     for name, cure in SET_BY_THE_RUN.items():
         if name in given:
             raise ExperimentError(f"--{name} is set by the run: {cure}")
+    for name, value in given.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ExperimentError(f"--{name} {value}: give a finite number")
     fields = TrainingArguments.__dataclass_fields__
     return {name: given[name] for name in given if name in fields and name != "seed"}
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
 from experiments import Experiment, ExperimentError
 from heads import HeadedModelForSequenceClassification
@@ -39,6 +39,32 @@ def build_tokenizer(encoder: str | dict[str, Any], texts: Sequence[str]) -> PreT
         raise ExperimentError(missing_encoder(encoder)) from error
 
 
+def encoder_config(experiment: Experiment) -> PreTrainedConfig:
+    """Loads or makes the configuration of an experiment's encoder.
+
+    Args:
+        experiment: The experiment.
+
+    Returns:
+        The configuration; for random weights without the sizes that follow from the tokenizer.
+
+    Raises:
+        ExperimentError: If a pretrained encoder can't be found, or a value is of a wrong type.
+    """
+    encoder = experiment.encoder
+    if isinstance(encoder, str):
+        try:
+            return AutoConfig.from_pretrained(encoder)
+        except (OSError, ValueError) as error:
+            raise ExperimentError(missing_encoder(encoder)) from error
+    try:
+        return AutoConfig.for_model(**encoder["config"])
+    # transformers and its validator raise errors of many classes here, all about the values
+    except Exception as error:
+        message = " ".join(str(error).split())
+        raise ExperimentError(f"{experiment.name}: 'encoder.config': {message}") from error
+
+
 def build_model(
     experiment: Experiment, tokenizer: PreTrainedTokenizerBase
 ) -> HeadedModelForSequenceClassification:
@@ -57,19 +83,24 @@ def build_model(
     task = TASKS[experiment.task]
     encoder: Any = experiment.encoder
     if isinstance(encoder, dict):
-        encoder = AutoConfig.for_model(
-            **encoder["config"],
-            vocab_size=len(tokenizer),
-            pad_token_id=tokenizer.pad_token_id,
-        )
+        encoder = encoder_config(experiment)
+        encoder.vocab_size = len(tokenizer)
+        encoder.pad_token_id = tokenizer.pad_token_id
     try:
-        return HeadedModelForSequenceClassification.from_encoder(
+        model = HeadedModelForSequenceClassification.from_encoder(
             encoder, experiment.head, task.label_names, task.problem_type
         )
     except OSError as error:
         raise ExperimentError(missing_encoder(str(experiment.encoder))) from error
     except (TypeError, ValueError) as error:
         raise ExperimentError(f"{experiment.name}: {error}") from error
+    known = model.config.encoder_config.vocab_size
+    if len(tokenizer) > known:
+        raise ExperimentError(
+            f"encoder {experiment.encoder!r} embeds {known} word pieces, its tokenizer has "
+            f"{len(tokenizer)}: they do not belong together"
+        )
+    return model
 
 
 def missing_encoder(encoder: str) -> str:

@@ -1,5 +1,6 @@
 """Where a run was made: versions, commit, device."""
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -8,21 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from transformers import TrainingArguments
 
 PACKAGES = ("torch", "transformers", "accelerate", "datasets", "evaluate", "tokenizers", "wandb")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+@functools.cache
 def environment() -> dict[str, Any]:
     """Collects the versions that a result depends on, and the commit it was made at.
 
+    Asked once per process: what is committed while it runs is not what it runs.
+
     Returns:
         `python`, `platform`, a version per package, `git_commit` and `git_dirty` (both None
-        outside a checkout; results do not make a checkout dirty).
+        outside a checkout; results and the table in the README do not make it dirty).
     """
     commit = _git("rev-parse", "HEAD")
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+    changed = _git("status", "--porcelain", "--", ".", ":!results", ":!README.md")
     return {
         "python": platform.python_version(),
         "platform": platform.system() + " " + platform.machine(),
@@ -53,6 +58,7 @@ def device_name(args: TrainingArguments) -> str:
     return args.device.type
 
 
-def precision(args: TrainingArguments) -> str:
-    """Names the precision that matrices are multiplied in."""
-    return "bf16" if args.bf16 else "fp16" if args.fp16 else "fp32"
+def precision(accelerator: Accelerator) -> str:
+    """Names the precision that matrices are multiplied in, whoever asked for it."""
+    asked = accelerator.mixed_precision
+    return "fp32" if asked == "no" else asked

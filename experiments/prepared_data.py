@@ -17,6 +17,7 @@ from tasks.base import DataFile
 logger = logging.getLogger(__name__)
 
 SHUFFLE_SEED = 0  # of the subset that a quick look takes; the same for every seed and head
+MOST_UNKNOWN = 0.05  # of the training tokens, before it is said aloud
 
 
 @dataclass(frozen=True)
@@ -88,4 +89,17 @@ def _prepare(
         if name == "test":
             ids = list(examples["id"])
         logger.info("%s %s: %d examples", task_name, name, len(examples))
+    _look_for_unknown_pieces(splits["train"], tokenizer)
     return PreparedData(tokenizer, splits, ids, task.files(data_dir), partial)
+
+
+def _look_for_unknown_pieces(train: Dataset, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Warns when the tokenizer does not know the texts: one that lower-cases splits Hangul."""
+    tokens = train.with_format("arrow")[:]["input_ids"].combine_chunks().flatten().to_numpy()
+    unknown = float((tokens == tokenizer.unk_token_id).mean())
+    if unknown > MOST_UNKNOWN:
+        logger.warning(
+            "%.0f%% of the training tokens are %s: is this the tokenizer for these texts?",
+            100 * unknown,
+            tokenizer.unk_token,
+        )

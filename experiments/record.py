@@ -98,7 +98,7 @@ def write_record(record: RunRecord, results_dir: Path) -> Path:
         dataclasses.asdict(record), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False
     )
     path = record_path(results_dir, record.task, record.experiment, record.seed)
-    _write(path, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+    write_atomically(path, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
     return path
 
 
@@ -159,14 +159,19 @@ def write_predictions(
             ),
         }
     )
-    _write(
+    write_atomically(
         path,
         lambda temporary: pyarrow.parquet.write_table(table, temporary, compression="zstd"),
     )
 
 
-def _write(path: Path, write: Callable[[Path], Any]) -> None:
-    """Writes beside the place and moves there, so that no reader meets half a file."""
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Writes beside the place and moves there, so that no reader meets half a file.
+
+    Args:
+        path: Where the file goes; its directory is made.
+        write: Writes the content to the path it is given.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)

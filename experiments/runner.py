@@ -4,18 +4,17 @@ import contextlib
 import gc
 import logging
 import shutil
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import torch
 from transformers import TrainingArguments, set_seed
 
-from experiments import Experiment, ExperimentError, config_hash
+from experiments import Experiment, config_hash
 from experiments.encoders import build_model, encoder_entry
 from experiments.environment import device_name, environment, precision
+from experiments.preflight import make_directories, training_arguments
 from experiments.prepared_data import PreparedData, prepare_data
 from experiments.record import (
     RunRecord,
@@ -44,7 +43,8 @@ def run_experiment(
     """Trains and evaluates one cell, and leaves a record, predictions and the model behind.
 
     The checkpoint is chosen on validation; the test split is read once, at the end. A run that
-    was killed goes on from its newest whole checkpoint.
+    was killed goes on from its newest whole checkpoint. A run that fails leaves a record that
+    says so; on several processes it also ends them, for none can go on without the others.
 
     Args:
         experiment: What to run.
@@ -58,12 +58,13 @@ def run_experiment(
 
     Raises:
         ExperimentError: If the request is wrong: an encoder that can't be had, arguments that
-            contradict each other.
+            contradict each other, a folder that can't be written to.
+        Exception: On several processes, whatever made this one fail; see above.
         tasks.sources.DataError: If the data can't be had.
     """
-    data = prepare_data(experiment, data_dir)
     directory = runs_dir / experiment.name / f"seed-{seed}"
-    args = _training_arguments(experiment, seed, directory)
+    args = training_arguments(experiment, seed, directory)
+    data = prepare_data(experiment, data_dir)
     # seeded before the model is built: its head is random
     set_seed(seed)
     model = build_model(experiment, data.tokenizer)
@@ -90,6 +91,7 @@ def run_experiment(
         environment=environment(),
         started=_now(),
     )
+    make_directories(directory, results_dir)
     main_process = args.process_index == 0
     reports = wandb_run(experiment, seed, runs_dir) if "wandb" in args.report_to else None
     with reports if reports and main_process else contextlib.nullcontext():
@@ -101,42 +103,20 @@ def run_experiment(
         except Exception as error:
             logger.exception("%s seed %d failed", experiment.name, seed)
             record.status, record.error = "failed", f"{type(error).__name__}: {error}"
+            if args.world_size > 1 and not isinstance(error, FloatingPointError):
+                # Every process meets a loss that is no number. Anything else may be this one's
+                # alone: the others wait in a collective, and only its end frees them.
+                _leave_failed(record, results_dir)
+                raise
     record.finished = _now()
-    if main_process:
-        if record.status == "completed":
-            _leave(record, results_dir, logits, data)
-            shutil.rmtree(_checkpoints(experiment, directory), ignore_errors=True)
-        elif not _is_completed(record, results_dir):
-            # a failed repetition never takes the place of a completed record
-            write_record(record, results_dir)
-    del model
+    if main_process and record.status == "completed":
+        _leave(record, results_dir, logits, data)
+        shutil.rmtree(args.output_dir, ignore_errors=True)
+    elif main_process:
+        _leave_failed(record, results_dir)
+    trainer = model = None
     gc.collect()
     return record
-
-
-def _training_arguments(experiment: Experiment, seed: int, directory: Path) -> TrainingArguments:
-    """Completes the experiment's arguments with what belongs to the run and the machine."""
-    machine = {
-        # bars where someone looks, lines in a log
-        "disable_tqdm": not sys.stderr.isatty(),
-        "dataloader_pin_memory": torch.cuda.is_available(),
-    }
-    try:
-        return TrainingArguments(
-            **{**machine, **experiment.training_args},
-            output_dir=str(_checkpoints(experiment, directory)),
-            run_name=f"{experiment.name}/seed-{seed}",
-            seed=seed,
-            data_seed=seed,
-        )
-    except (TypeError, ValueError, OSError, ImportError) as error:
-        message = " ".join(str(error).split())
-        raise ExperimentError(f"training arguments of {experiment.name}: {message}") from error
-
-
-def _checkpoints(experiment: Experiment, directory: Path) -> Path:
-    """Names the checkpoints after the configuration, so that no other is ever resumed."""
-    return directory / f"checkpoints-{config_hash(experiment)[:12]}"
 
 
 def _trainer(
@@ -203,7 +183,8 @@ def _train_and_test(
         "resumed_at_step": resumed_at or None,
         "best_checkpoint_step": trainer.state.best_global_step,
         "device": device_name(args),
-        "precision": precision(args),
+        "precision": precision(trainer.accelerator),
+        "batch_per_update": update,
     }
     trainer.save_model(str(directory))
     return test.predictions
@@ -226,9 +207,11 @@ def newest_checkpoint(directory: Path) -> Path | None:
         directory: Where the checkpoints are, if there are any.
 
     Returns:
-        The checkpoint's directory: the newest with a `trainer_state.json`, written last.
+        The checkpoint's directory: the newest with a `trainer_state.json`, written last, and an
+        optimizer, without which training would start over in silence.
     """
-    whole = [path.parent for path in directory.glob("checkpoint-*/trainer_state.json")]
+    states = directory.glob("checkpoint-*/trainer_state.json")
+    whole = [path.parent for path in states if any(path.parent.glob("optimizer*"))]
     return max(whole, key=lambda path: int(path.name.split("-")[-1]), default=None)
 
 
@@ -245,9 +228,19 @@ def _leave(record: RunRecord, results_dir: Path, logits: np.ndarray, data: Prepa
     write_record(record, results_dir)
 
 
-def _is_completed(record: RunRecord, results_dir: Path) -> bool:
+def _leave_failed(record: RunRecord, results_dir: Path) -> None:
+    """Writes a failed record, but never in the place of a completed one of its configuration.
+
+    Nor in the place of another process's of the same run: that one had the first cause.
+    """
+    record.finished = _now()
     path = record_path(results_dir, record.task, record.experiment, record.seed)
-    return path.exists() and read_record(path).status == "completed"
+    if path.exists():
+        there = read_record(path)
+        first_cause = there.status == "failed" and there.finished >= record.started
+        if there.config_hash == record.config_hash and (there.status == "completed" or first_cause):
+            return
+    write_record(record, results_dir)
 
 
 def _now() -> str:

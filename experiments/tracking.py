@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 from collections.abc import Iterator
@@ -17,8 +18,8 @@ def wandb_run(experiment: Experiment, seed: int, directory: Path) -> Iterator[No
     """Opens a W&B run for one cell and finishes it, so that the next cell gets its own.
 
     The Trainer's own callback logs to the run that is open. Runs are grouped by task, their job
-    type is the head. `WANDB_MODE`, `WANDB_PROJECT` and the other variables of wandb are
-    honoured; without `WANDB_MODE` nothing leaves the machine.
+    type is the head. `WANDB_MODE` and `WANDB_PROJECT` are honoured; without `WANDB_MODE` nothing
+    leaves the machine, and where the server can't be had the run is offline.
 
     Args:
         experiment: The experiment.
@@ -32,17 +33,23 @@ def wandb_run(experiment: Experiment, seed: int, directory: Path) -> Iterator[No
 
     directory.mkdir(parents=True, exist_ok=True)
     mode = os.environ.get("WANDB_MODE", "offline")
-    run = wandb.init(
+    start = functools.partial(
+        wandb.init,
         project=os.environ.get("WANDB_PROJECT", "head2head"),
         group=experiment.task,
         job_type=experiment.head["name"],
         name=f"{experiment.name}/seed-{seed}",
         dir=str(directory),
-        mode=mode,
         # under one key: the Trainer writes its own `head` and `seed` beside it
         config={"head2head": {**dataclasses.asdict(experiment), "run_seed": seed}},
         settings=wandb.Settings(silent=True, init_timeout=30),
     )
+    try:
+        run = start(mode=mode)
+    except wandb.Error as error:
+        logger.warning("W&B (%s): %s; this run is logged offline", mode, error)
+        mode = "offline"
+        run = start(mode=mode)
     try:
         yield
     finally:

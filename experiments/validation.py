@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainingArguments
+from transformers import CONFIG_MAPPING, TrainingArguments
 
 from heads import HEADS, Head
 
@@ -211,6 +211,29 @@ def check_head(path: Path, head: dict[str, Any]) -> None:
     check_keys(path, arguments, parameters, f" of head {name!r}")
     for key, value in arguments.items():
         check_type(path, f"head.{key}", value, parameters[key])
+
+
+def check_encoder_config(path: Path, config: dict[str, Any]) -> None:
+    """Refuses an unknown kind of encoder, and sizes that it does not have.
+
+    Args:
+        path: `experiment.json`.
+        config: Its `encoder.config` object.
+
+    Raises:
+        ExperimentError: If a key is wrong, or follows from the tokenizer.
+    """
+    kind = config.get("model_type")
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
+        hint = nearest(kind, CONFIG_MAPPING) if isinstance(kind, str) else 'such as "electra"'
+        raise ExperimentError(f"{path}: 'encoder.config.model_type' is {kind!r}; {hint}")
+    for key in ("vocab_size", "pad_token_id"):
+        if key in config:
+            raise ExperimentError(
+                f"{path}: 'encoder.config.{key}' follows from the tokenizer; remove it"
+            )
+    known = ["model_type", *inspect.signature(CONFIG_MAPPING[kind]).parameters]
+    check_keys(path, config, known, " of encoder.config")
 
 
 def head_parameters(head: type[Head]) -> dict[str, Any]:

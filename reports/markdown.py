@@ -64,9 +64,8 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _budget_text(train_rows: int, test_rows: int, epochs: float) -> str:
-    unit = "epoch" if epochs == 1 else "epochs"
-    return f"{train_rows:,} training and {test_rows:,} test examples, {epochs:g} {unit}"
+def _budget_text(train_rows: int, test_rows: int, length: str) -> str:
+    return f"{train_rows:,} training and {test_rows:,} test examples, {length}"
 
 
 def failures_markdown(sections: Iterable[Section]) -> str:

@@ -18,12 +18,13 @@ class Row:
         errors: Error by seed, of the failed cells.
         head_parameters: Number of the head's parameters.
         train_seconds: Median over the cells that were trained in one go; None without any.
-        samples_per_second: Median training examples per second; None without a completed cell.
+        samples_per_second: Median training examples per second of the same cells.
         devices: What the cells were trained on, and in which precision.
-        budgets: Training examples, test examples and epochs of the completed cells.
+        budgets: Training examples, test examples and how long the completed cells trained.
         partial: Whether a cell saw only part of the data.
         frozen: Whether the encoder was frozen.
-        configurations: How many configurations the cells had; more than one is no fair mean.
+        configurations: How many configurations, precisions and batch sizes the completed cells
+            had; more than one is no fair mean.
     """
 
     experiment: str
@@ -34,7 +35,7 @@ class Row:
     train_seconds: float | None
     samples_per_second: float | None
     devices: tuple[str, ...]
-    budgets: tuple[tuple[int, int, float], ...]
+    budgets: tuple[tuple[int, int, str], ...]
     partial: bool
     frozen: bool
     configurations: int
@@ -69,8 +70,8 @@ class Section:
     rows: tuple[Row, ...]
 
     @property
-    def budgets(self) -> set[tuple[int, int, float]]:
-        """Training examples, test examples and epochs that occur in the rows."""
+    def budgets(self) -> set[tuple[int, int, str]]:
+        """Training examples, test examples and lengths of training that occur in the rows."""
         return {budget for row in self.rows for budget in row.budgets}
 
 
@@ -122,7 +123,7 @@ def _row(cells: list[RunRecord], metric: str) -> Row:
     # after a resume the clock has seen only the rest of the training
     whole = [record for record in done if record.runtime.get("resumed_at_step") is None]
     seconds = [record.runtime["train_seconds"] for record in whole]
-    rates = [record.runtime["train_samples_per_second"] for record in done]
+    rates = [record.runtime["train_samples_per_second"] for record in whole]
     devices = {f"{record.runtime['device']}, {record.runtime['precision']}" for record in done}
     return Row(
         experiment=cells[0].experiment,
@@ -136,13 +137,23 @@ def _row(cells: list[RunRecord], metric: str) -> Row:
         budgets=tuple(sorted({_budget(record) for record in done})),
         partial=any(record.partial for record in cells),
         frozen=any(_frozen(record) for record in done),
-        configurations=len({record.config_hash for record in cells}),
+        configurations=len({_configuration(record) for record in done}),
     )
 
 
-def _budget(record: RunRecord) -> tuple[int, int, float]:
-    epochs = record.training_arguments["num_train_epochs"]
-    return record.data["train_rows"], record.data["test_rows"], epochs
+def _configuration(record: RunRecord) -> tuple[str, str, int | None]:
+    """Says what a mean may be taken over; how it was launched can change what is computed."""
+    runtime = record.runtime
+    return record.config_hash, runtime["precision"], runtime.get("batch_per_update")
+
+
+def _budget(record: RunRecord) -> tuple[int, int, str]:
+    arguments = record.training_arguments
+    epochs, steps = arguments["num_train_epochs"], arguments.get("max_steps", -1)
+    length = f"{epochs:g} epoch{'' if epochs == 1 else 's'}"
+    if steps > 0:
+        length = f"{steps:,} step{'' if steps == 1 else 's'}"
+    return record.data["train_rows"], record.data["test_rows"], length
 
 
 def _frozen(record: RunRecord) -> bool:

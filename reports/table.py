@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.record import RunRecord
+from experiments.record import RunRecord, write_atomically
 from reports.markdown import failures_markdown, number, references_markdown, section_markdown
 from reports.references import REFERENCES, Reference
 from reports.rows import Row, Section, build_sections
@@ -112,10 +112,9 @@ def write_table(table: Table, directory: Path) -> list[Path]:
     Returns:
         The files written.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     contents = _files(table, directory)
     for path, text in contents.items():
-        path.write_text(text, encoding="utf-8", newline="\n")
+        _write_text(path, text)
     return list(contents)
 
 
@@ -134,7 +133,7 @@ def update_readme(readme: Path, markdown: str, task: str = "nsmc") -> None:
     if updated is None:
         logger.warning("%s has no <!-- table:%s --> to put the table in", readme, task)
     elif updated != text:
-        readme.write_text(updated, encoding="utf-8", newline="\n")
+        _write_text(readme, updated)
 
 
 def changed_tables(table: Table, directory: Path, readme: Path) -> list[Path]:
@@ -156,6 +155,10 @@ def changed_tables(table: Table, directory: Path, readme: Path) -> list[Path]:
         for path, expected in contents.items()
         if not path.exists() or expected is None or path.read_bytes() != expected.encode()
     ]
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_atomically(path, lambda place: place.write_text(text, encoding="utf-8", newline="\n"))
 
 
 def _files(table: Table, directory: Path) -> dict[Path, str]:

@@ -20,6 +20,7 @@ from experiments.command_line import (
     overridden,
     seed_number,
 )
+from experiments.preflight import check_request
 from experiments.record import read_record, read_records, record_path
 from experiments.runner import run_experiment
 from heads import HEADS
@@ -40,13 +41,13 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def completed(experiment: Experiment, seed: int, results_dir: Path) -> bool:
-    """Says whether a cell has a completed record of the same configuration."""
+def status(experiment: Experiment, seed: int, results_dir: Path) -> str | None:
+    """Says how a cell of the same configuration ended: `completed`, `failed`, or not at all."""
     path = record_path(results_dir, experiment.task, experiment.name, seed)
     if not path.exists():
-        return False
+        return None
     record = read_record(path)
-    return record.status == "completed" and record.config_hash == config_hash(experiment)
+    return record.status if record.config_hash == config_hash(experiment) else None
 
 
 def run_cells(experiments: list[Experiment], arguments: argparse.Namespace) -> int:
@@ -64,11 +65,21 @@ def run_cells(experiments: list[Experiment], arguments: argparse.Namespace) -> i
         for experiment in experiments
         if seed in (arguments.seeds or experiment.seeds)
     ]
+    ended = {
+        (experiment.name, seed): status(experiment, seed, arguments.results_dir)
+        for experiment, seed in cells
+    }
+    # a cell that failed before comes last: should it fail again, the others are done
+    cells.sort(key=lambda cell: ended[cell[0].name, cell[1]] == "failed")
+    for experiment, seed in cells:
+        if ended[experiment.name, seed] != "completed":
+            check_request(experiment, seed, arguments.runs_dir)
     failed = 0
     state = PartialState()
     for experiment, seed in tqdm(cells, unit="cell", disable=not state.is_main_process):
-        if completed(experiment, seed, arguments.results_dir):
-            tqdm.write(f"{experiment.name} seed {seed}: completed before, skipped")
+        if ended[experiment.name, seed] == "completed":
+            if state.is_main_process:
+                tqdm.write(f"{experiment.name} seed {seed}: completed before, skipped")
             continue
         record = run_experiment(
             experiment,
@@ -120,7 +131,7 @@ def report(experiments: list[Experiment], arguments: argparse.Namespace) -> int:
     if variants:
         whole, directory = asked, directory / "variants" / "-".join(sorted(variants))
     else:
-        recorded = {record.experiment for record in records if "@" not in record.experiment}
+        recorded = {r.experiment: r.head["name"] for r in records if "@" not in r.experiment}
         whole = in_table_order(recorded)
     metric = TASKS[task].main_metric
     table = build_table(records, whole, metric=metric)
@@ -137,16 +148,22 @@ def report(experiments: list[Experiment], arguments: argparse.Namespace) -> int:
     return 0
 
 
-def in_table_order(names: set[str]) -> list[str]:
-    """Sorts experiments by what they share (task, encoder, variant), then as HEADS lists them."""
+def in_table_order(heads: dict[str, str]) -> list[str]:
+    """Sorts experiments by what they share (task, encoder, variant), then as HEADS lists them.
+
+    Args:
+        heads: Experiment -> name of its head.
+
+    Returns:
+        The experiments.
+    """
     order = list(HEADS)
 
-    def key(name: str) -> tuple[str, int]:
-        # longest first: seed_cnn_nsmc is not a cnn_nsmc
-        head = max((head for head in order if name.startswith(f"{head}_")), key=len)
-        return name.removeprefix(head), order.index(head)
+    def key(name: str) -> tuple[str, int, str]:
+        head = heads[name]
+        return name.removeprefix(head), order.index(head) if head in order else len(order), name
 
-    return sorted(names, key=key)
+    return sorted(heads, key=key)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ class Task(ABC):
         problem_type: `single_label_classification`, `multi_label_classification` or
             `regression`.
         label_names: One name per logit.
+        metric_names: What `compute_metrics` gives.
         main_metric: The metric that checkpoints are chosen by and tables show.
         higher_is_better: Whether a larger main metric is better.
     """
@@ -43,6 +44,7 @@ class Task(ABC):
     version: int
     problem_type: str
     label_names: Sequence[str]
+    metric_names: Sequence[str]
     main_metric: str
     higher_is_better: bool
 

@@ -44,6 +44,7 @@ class TextClassification(Task):
     label_column: str
     label_names: Sequence[str]
     problem_type: str = "single_label_classification"
+    metric_names: Sequence[str] = ("accuracy", "macro_f1")
     main_metric: str = "accuracy"
     higher_is_better: bool = True
 

@@ -90,6 +90,11 @@ def changed(**fields):
     return {key: value for key, value in (EXPERIMENT | fields).items() if value is not ...}
 
 
+def with_config(**fields):
+    config = {k: v for k, v in (RANDOM["config"] | fields).items() if v is not ...}
+    return changed(encoder=RANDOM | {"config": config})
+
+
 @pytest.mark.parametrize(
     ("experiment", "says"),
     [
@@ -106,7 +111,8 @@ def changed(**fields):
         (changed(max_length=2), "'max_length' is 2"),
         (changed(seeds=[]), "at least one"),
         (changed(seeds=[1, 1]), "repeats one"),
-        (changed(seeds=[-1]), "none negative"),
+        (changed(seeds=[-1]), "each from 0 to"),
+        (changed(seeds=[2**32]), "each from 0 to"),
         (changed(seeds=[1.5]), "'seeds' must be list[int]"),
         (changed(head={"name": "cn"}), "unknown head 'cn'; did you mean 'cnn'?"),
         (changed(head={}), "unknown head None"),
@@ -124,6 +130,11 @@ def changed(**fields):
         (changed(encoder=RANDOM | {"size": 1}), "unknown key 'size' of encoder"),
         (changed(encoder=RANDOM | {"tokenizer": {"type": "bpe"}}), 'must be "wordpiece"'),
         (changed(class_weights=["1"]), "'class_weights' must be"),
+        (changed(class_weights=[1.0]), "1 entries, nsmc has 2 classes: negative, positive"),
+        (with_config(model_type="electrra"), "'electrra'; did you mean 'electra'?"),
+        (with_config(model_type=...), 'such as "electra"'),
+        (with_config(num_hiden_layers=2), "unknown key 'num_hiden_layers' of encoder.config"),
+        (with_config(vocab_size=9), "follows from the tokenizer"),
     ],
 )
 def test_a_wrong_experiment_is_told_in_one_line(tmp_path, experiment, says):
@@ -185,7 +196,8 @@ def test_watching_changes_neither_name_nor_hash(experiment):
 
 
 def test_the_value_the_experiment_has_is_no_variant(experiment):
-    assert override(experiment, training_args={"learning_rate": 1e-3}).name == "cnn_nsmc"
+    own = {"learning_rate": 1e-3, "num_train_epochs": 1.0}
+    assert override(experiment, training_args=own) == experiment
 
 
 @pytest.mark.parametrize(
@@ -206,6 +218,10 @@ def test_what_changes_the_result_is_a_variant(experiment, overrides):
     assert override(experiment, **overrides) == variant
     assert config_hash(variant) != config_hash(experiment)
     assert override(experiment, **overrides, variant="mine").name == "cnn_nsmc@mine"
+
+
+def test_a_variant_that_is_named_has_its_own_place(experiment):
+    assert override(experiment, variant="again").name == "cnn_nsmc@again"
 
 
 def test_the_same_overrides_name_the_variant_of_every_head_alike():

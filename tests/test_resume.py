@@ -1,7 +1,6 @@
 """Stopped anywhere and started again, training ends with the same bits as never stopped."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -99,6 +98,6 @@ def test_a_half_written_checkpoint_is_passed_over(tmp_path):
     assert newest_checkpoint(checkpoints).name == "checkpoint-8"
     (checkpoints / "checkpoint-8" / "trainer_state.json").unlink()  # written last
     assert newest_checkpoint(checkpoints).name == "checkpoint-4"
-    shutil.rmtree(checkpoints / "checkpoint-4")
+    (checkpoints / "checkpoint-4" / "optimizer.pt").unlink()
     assert newest_checkpoint(checkpoints) is None
     assert newest_checkpoint(tmp_path / "nowhere") is None

@@ -143,7 +143,7 @@ def test_killed_and_started_again_ends_where_it_would_have(tmp_path, tiny_nsmc):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert list(tmp_path.glob(pattern)), "no checkpoint before the kill"
-    assert not (tmp_path / "results").exists()  # nothing half-written
+    assert not [path for path in tmp_path.glob("results/**/*") if path.is_file()]
     resumed = run("run.py", *arguments, cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert read(tmp_path, f"{SCRATCH}@k")["runtime"]["resumed_at_step"]
@@ -162,7 +162,9 @@ def test_compare_makes_the_table_skips_what_is_done_and_survives_a_failed_cell(t
     assert first.returncode == 0, first.stderr
     table = (tmp_path / "results/nsmc/variants/t/table.md").read_text(encoding="utf-8")
     assert table.count("partial") >= 2
-    assert "| `fc" in table or "fc" in table
+    assert f"| `fc` | `{SCRATCH}@t` |" in table
+    assert "| `seed_cnn` | `seed_cnn_nsmc_scratch@t` |" in table
+    assert table.count("(n=2)") == 2
     for name in (SCRATCH, "seed_cnn_nsmc_scratch"):
         for seed in (1, 2):
             assert read(tmp_path, f"{name}@t", seed)["partial"]
@@ -233,6 +235,9 @@ def test_an_encoder_directory_is_loaded_as_pretrained(tmp_path, tiny_nsmc):
         (["--exp", SCRATCH, "--max_train_samples", "0"], "at least 1"),
         (["--exp", SCRATCH, "--max_eval_samples", "x"], "at least 1"),
         (["--exp", SCRATCH, "--seed", "-1"], "from 0 to"),
+        (["--exp", SCRATCH, "--learning_rate", "nan"], "finite"),
+        (["--exp", SCRATCH, "--metric_for_best_model", "acuracy"], "did you mean 'accuracy'"),
+        (["--exp", SCRATCH, "--runs_dir", "/dev/null/runs"], "can't be written to"),
         (["--exp", SCRATCH, "--variant", "../x"], "letters, digits"),
         (["--exp", SCRATCH, "--resume_from_checkpoint", "x"], "by itself"),
         (["--exp", SCRATCH, "--eval_strategy", "steps", "--eval_steps", "7"], "strategy to match"),

@@ -111,7 +111,7 @@ def test_seconds_and_rates_are_medians_and_resumed_runs_have_no_seconds():
     assert (row["training s"], row["samples/s"]) == ("200.0", "20.0")
     table = table_of(timed(1, 100.0, 10.0), timed(2, 9.0, 30.0, resumed_at_step=500))
     row = row_of(table, "fc_nsmc_scratch")
-    assert (row["training s"], row["samples/s"]) == ("100.0", "20.0")
+    assert (row["training s"], row["samples/s"]) == ("100.0", "10.0")
     table = table_of(timed(1, 9.0, 30.0, resumed_at_step=500))
     assert row_of(table, "fc_nsmc_scratch")["training s"] == ""
 
@@ -168,6 +168,19 @@ def test_mixed_configurations_and_frozen_encoders_are_noted():
     )
     assert row_of(table, "fc_nsmc_scratch")["notes"] == "**2 configurations mixed**"
     assert row_of(table, "cnn_nsmc_scratch")["notes"] == "encoder frozen"
+
+
+def test_how_a_run_was_launched_is_a_configuration_too():
+    for runtime in ({"precision": "bf16"}, {"batch_per_update": 128}):
+        table = table_of(make_record(seed=1), make_record(seed=2, runtime=runtime))
+        notes = row_of(table, "fc_nsmc_scratch")["notes"]
+        assert notes == "**2 configurations mixed**"
+
+
+def test_a_run_cut_short_by_steps_says_so():
+    arguments = {"num_train_epochs": 1.0, "max_steps": 1000}
+    table = table_of(make_record(training_arguments=arguments))
+    assert "50,000 test examples, 1,000 steps" in table.markdown()
 
 
 def test_encoders_are_never_in_one_table():

@@ -44,6 +44,21 @@ def test_a_run_that_fails_is_finished_too(tmp_path):
     assert wandb.run is None
 
 
+def test_without_a_server_it_is_offline(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("WANDB_MODE", "online")
+    start = wandb.init
+
+    def init(mode, **settings):
+        if mode == "online":
+            raise wandb.errors.CommError("no route to host")
+        return start(mode=mode, **settings)
+
+    monkeypatch.setattr(wandb, "init", init)
+    with wandb_run(load_experiment("fc_nsmc"), 1, tmp_path):
+        assert wandb.run.offline
+    assert "no route to host; this run is logged offline" in caplog.text
+
+
 def test_it_can_be_switched_off(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     with wandb_run(load_experiment("fc_nsmc"), 1, tmp_path):

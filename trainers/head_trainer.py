@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer
-from transformers.trainer_utils import EvalLoopOutput, EvalPrediction, TrainOutput
+from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from heads.headed_model import HeadedPreTrainedModel, problem_type_of
 from trainers.losses import LOSSES, loss_weight
@@ -19,6 +19,7 @@ from trainers.samplers import (
     SortedByLengthSampler,
     has_token_counts,
     real_token_fraction,
+    restored,
     token_counts,
 )
 
@@ -271,9 +272,7 @@ class HeadTrainer(Trainer):
         if self._sorts(dataloader.dataset):
             restore = SortedByLengthSampler(token_counts(dataloader.dataset)).restore
             if compute_metrics is not None:
-                self.compute_metrics = lambda prediction: compute_metrics(
-                    _reordered(prediction, restore)
-                )
+                self.compute_metrics = lambda p: compute_metrics(restored(p, restore))
         try:
             output = super().evaluation_loop(
                 dataloader,
@@ -297,13 +296,3 @@ class HeadTrainer(Trainer):
             total, weight = self._loss_parts(torch.from_numpy(logits), torch.from_numpy(labels))
             output.metrics[f"{metric_key_prefix}_loss"] = (total / weight).item()
         return output
-
-
-def _reordered(prediction: EvalPrediction, restore: Callable[[Any], Any]) -> EvalPrediction:
-    """Puts what a metric function sees into data set order."""
-    return EvalPrediction(
-        predictions=restore(prediction.predictions),
-        label_ids=restore(prediction.label_ids),
-        inputs=restore(prediction.inputs),
-        losses=restore(prediction.losses),
-    )

@@ -1,12 +1,13 @@
 """Orders in which examples are visited: grouped by length to train, sorted by it to infer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import datasets
 import numpy as np
 import pyarrow.compute
 import torch
 from torch.utils.data import Dataset, Sampler
+from transformers.trainer_utils import EvalPrediction
 
 Rows = np.ndarray | tuple | None
 
@@ -129,6 +130,24 @@ class SortedByLengthSampler(Sampler[int]):
         rows = np.empty_like(visited)
         rows[self.order] = visited
         return rows
+
+
+def restored(prediction: EvalPrediction, restore: Callable[[Rows], Rows]) -> EvalPrediction:
+    """Puts what a metric function sees into data set order.
+
+    Args:
+        prediction: Predictions, labels and what else was asked for, as visited.
+        restore: `SortedByLengthSampler.restore`.
+
+    Returns:
+        The same in data set order.
+    """
+    return EvalPrediction(
+        predictions=restore(prediction.predictions),
+        label_ids=restore(prediction.label_ids),
+        inputs=restore(prediction.inputs),
+        losses=restore(prediction.losses),
+    )
 
 
 def has_token_counts(dataset: Dataset) -> bool:
