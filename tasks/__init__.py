@@ -2,7 +2,8 @@
 
 from tasks.base import Task
 from tasks.nsmc import NSMC
+from tasks.reviews import REVIEWS
 
-TASKS: dict[str, Task] = {task.name: task for task in (NSMC,)}
+TASKS: dict[str, Task] = {task.name: task for task in (NSMC, REVIEWS)}
 
 __all__ = ["TASKS", "Task"]

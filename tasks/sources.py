@@ -1,4 +1,4 @@
-"""Where a task's files come from: a folder at hand, else upstream, once, checksum verified."""
+"""Where files come from: bundled, a folder at hand, else upstream, once, checksum verified."""
 
 import hashlib
 import logging
@@ -10,6 +10,9 @@ import pooch
 import requests
 
 logger = logging.getLogger(__name__)
+
+
+BUNDLED_DIR = Path(__file__).resolve().parent / "data"
 
 
 class DataError(ValueError):
@@ -31,6 +34,17 @@ class SourceFile:
     sha256: str
 
 
+@dataclass(frozen=True)
+class BundledFile:
+    """A file that comes with this package.
+
+    Attributes:
+        path: Its place in `tasks/data`.
+    """
+
+    path: str
+
+
 def sha256(path: Path) -> str:
     """Computes a file's checksum.
 
@@ -49,11 +63,11 @@ def cache_dir() -> Path:
     return Path(os.environ.get("HEAD2HEAD_CACHE", Path.home() / ".cache" / "head2head"))
 
 
-def find(source: SourceFile, data_dir: Path | None) -> Path:
+def find(source: SourceFile | BundledFile, data_dir: Path | None) -> Path:
     """Finds a file in `data_dir`, else downloads it once and verifies its checksum.
 
     Args:
-        source: The file.
+        source: The file; a bundled one is where this package is.
         data_dir: A folder that may hold it under `source.path`.
 
     Returns:
@@ -62,6 +76,8 @@ def find(source: SourceFile, data_dir: Path | None) -> Path:
     Raises:
         DataError: If `data_dir` is no folder, the download fails, or the checksum is wrong.
     """
+    if isinstance(source, BundledFile):
+        return BUNDLED_DIR / source.path
     if data_dir is not None:
         if not data_dir.is_dir():
             raise DataError(f"--data_dir {data_dir}: no such folder")

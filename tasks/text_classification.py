@@ -11,24 +11,25 @@ from datasets import DatasetDict, Features, Value, load_dataset
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from tasks.base import DataFile, Task
-from tasks.sources import DataError, SourceFile, find, sha256
+from tasks.sources import BundledFile, DataError, SourceFile, find, sha256
 
 VALIDATION_PERCENT = 10
+TEST_PERCENT = 20  # of a file that is all there is
 
 
 @dataclass(frozen=True)
 class TextClassification(Task):
-    """A declaration of where texts and labels stand in two tab-separated files.
+    """A declaration of where texts and labels stand in one or two tab-separated files.
 
     The files are read without quoting, and nothing in them means "missing": empty texts and
     texts such as "NA" are kept. A tenth of the training file, chosen by a hash of the id, is
-    the validation split.
+    the validation split; without a test file another fifth of it is the test split.
 
     Attributes:
         name: The task's name.
         version: Raised whenever what is computed changes.
         train: The training file.
-        test: The test file.
+        test: The test file, if there is one.
         id_column: Column of the stable id.
         text_column: Column of the text.
         label_column: Column of the class index.
@@ -37,8 +38,8 @@ class TextClassification(Task):
 
     name: str
     version: int
-    train: SourceFile
-    test: SourceFile
+    train: SourceFile | BundledFile
+    test: SourceFile | BundledFile | None
     id_column: str
     text_column: str
     label_column: str
@@ -54,15 +55,22 @@ class TextClassification(Task):
         Raises:
             DataError: If a file can't be had, lacks a column or has a label out of range.
         """
-        train, test = self._read(self.train, data_dir), self._read(self.test, data_dir)
-        held_out = np.array([in_validation(identifier) for identifier in train["id"]])
+        whole = self._read(self.train, data_dir)
+        percentile = np.array([id_percentile(identifier) for identifier in whole["id"]])
+        validation = percentile < VALIDATION_PERCENT
+        if self.test is None:
+            in_test = ~validation & (percentile < VALIDATION_PERCENT + TEST_PERCENT)
+            test = whole.select(np.flatnonzero(in_test))
+        else:
+            in_test = np.zeros(len(whole), dtype=bool)
+            test = self._read(self.test, data_dir)
         return DatasetDict(
-            train=train.select(np.flatnonzero(~held_out)),
-            validation=train.select(np.flatnonzero(held_out)),
+            train=whole.select(np.flatnonzero(~validation & ~in_test)),
+            validation=whole.select(np.flatnonzero(validation)),
             test=test,
         )
 
-    def _read(self, source: SourceFile, data_dir: Path | None) -> Any:
+    def _read(self, source: SourceFile | BundledFile, data_dir: Path | None) -> Any:
         path = find(source, data_dir)
         columns = (self.id_column, self.text_column, self.label_column)
         try:
@@ -99,6 +107,7 @@ class TextClassification(Task):
         return [
             DataFile(source.path, sha256(find(source, data_dir)), len(self._read(source, data_dir)))
             for source in (self.train, self.test)
+            if source is not None
         ]
 
     def encode(
@@ -127,14 +136,14 @@ class TextClassification(Task):
         return logits.argmax(axis=-1)
 
 
-def in_validation(identifier: str) -> bool:
-    """Says whether a training example is held out, from its id alone.
+def id_percentile(identifier: str) -> int:
+    """Places an example by a hash of its id alone.
 
     Args:
         identifier: The example's stable id.
 
     Returns:
-        True for about a tenth of all ids, the same ones everywhere.
+        0 to 99, each for about a hundredth of all ids, the same ones everywhere.
     """
     digest = hashlib.sha256(identifier.encode()).digest()
-    return int.from_bytes(digest[:8], "big") % 100 < VALIDATION_PERCENT
+    return int.from_bytes(digest[:8], "big") % 100

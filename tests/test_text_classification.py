@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tasks.sources import DataError, SourceFile
-from tasks.text_classification import TextClassification, in_validation
+from tasks.text_classification import TextClassification, id_percentile
 from tasks.wordpiece import train_wordpiece
 
 
@@ -89,11 +89,21 @@ def test_validation_is_a_stable_tenth_by_id(tmp_path):
     assert not train & validation
     assert len(train | validation) == 5000
     assert 0.085 < len(validation) / 5000 < 0.115
-    assert all(in_validation(identifier) for identifier in validation)
+    assert all(id_percentile(identifier) < 10 for identifier in validation)
     # by the id alone: the same ids are held out of another file, and on every machine
-    assert [n for n in range(60) if in_validation(str(n))] == [16, 23, 32]
+    assert [n for n in range(60) if id_percentile(str(n)) < 10] == [16, 23, 32]
     again = make_task().load(write(tmp_path, rows(*["y"] * 100)))
     assert set(again["validation"]["id"]) == {n for n in validation if int(n) < 100}
+
+
+def test_a_file_that_is_all_there_is_gives_a_fifth_for_the_test(tmp_path):
+    splits = make_task(test=None).load(write(tmp_path, rows(*["x"] * 5000)))
+    ids = {name: set(split["id"]) for name, split in splits.items()}
+    assert sum(map(len, ids.values())) == len(set.union(*ids.values())) == 5000
+    assert 0.18 < len(ids["test"]) / 5000 < 0.22
+    # what is validation does not depend on where the test comes from
+    assert ids["validation"] == set(make_task().load(tmp_path)["validation"]["id"])
+    assert [file.path for file in make_task(test=None).files(tmp_path)] == ["train.txt"]
 
 
 @pytest.mark.parametrize(
