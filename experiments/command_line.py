@@ -147,7 +147,7 @@ def command(main: Callable[[], int]) -> Callable[[], int]:
             format="%(asctime)s %(name)s: %(message)s",
             datefmt="%H:%M:%S",
         )
-        for library in ("httpx", "huggingface_hub", "datasets", "evaluate"):
+        for library in ("httpx", "huggingface_hub", "datasets", "evaluate", "gensim"):
             logging.getLogger(library).setLevel(logging.WARNING)
         transformers.logging.set_verbosity_error()
         transformers.logging.disable_progress_bar()  # of loading and saving; training keeps its own

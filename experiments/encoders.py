@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from tasks import TASKS
 from tasks.wordpiece import train_wordpiece
 
 logger = logging.getLogger(__name__)
+
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def build_tokenizer(encoder: str | dict[str, Any], texts: Sequence[str]) -> PreTrainedTokenizerBase:
@@ -34,7 +37,7 @@ def build_tokenizer(encoder: str | dict[str, Any], texts: Sequence[str]) -> PreT
         logger.info("training a WordPiece tokenizer on %d training texts", len(texts))
         return train_wordpiece(texts, encoder["tokenizer"]["vocab_size"])
     try:
-        return AutoTokenizer.from_pretrained(encoder)
+        return AutoTokenizer.from_pretrained(located(encoder))
     except (OSError, ValueError) as error:
         raise ExperimentError(missing_encoder(encoder)) from error
 
@@ -54,7 +57,7 @@ def encoder_config(experiment: Experiment) -> PreTrainedConfig:
     encoder = experiment.encoder
     if isinstance(encoder, str):
         try:
-            return AutoConfig.from_pretrained(encoder)
+            return AutoConfig.from_pretrained(located(encoder))
         except (OSError, ValueError) as error:
             raise ExperimentError(missing_encoder(encoder)) from error
     try:
@@ -82,7 +85,9 @@ def build_model(
     """
     task = TASKS[experiment.task]
     encoder: Any = experiment.encoder
-    if isinstance(encoder, dict):
+    if isinstance(encoder, str):
+        encoder = located(encoder)
+    else:
         encoder = encoder_config(experiment)
         encoder.vocab_size = len(tokenizer)
         encoder.pad_token_id = tokenizer.pad_token_id
@@ -101,6 +106,21 @@ def build_model(
             f"{len(tokenizer)}: they do not belong together"
         )
     return model
+
+
+def located(encoder: str) -> str:
+    """Finds an encoder that ships with the project wherever a script is started from.
+
+    Args:
+        encoder: A hub id, a directory, or a path in the project such as
+            `encoders/ko_electra_mini`.
+
+    Returns:
+        The path of the shipped encoder; anything else as it is.
+    """
+    shipped = REPOSITORY / encoder
+    here = Path(encoder).is_dir()
+    return str(shipped) if encoder.startswith("encoders/") and not here else encoder
 
 
 def missing_encoder(encoder: str) -> str:

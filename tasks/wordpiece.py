@@ -1,5 +1,6 @@
 """A WordPiece tokenizer trained on a task's own texts, for encoders without one."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from tokenizers import (
@@ -16,7 +17,9 @@ from transformers import PreTrainedTokenizerFast
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def train_wordpiece(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+def train_wordpiece(
+    texts: Iterable[str], vocab_size: int, max_letters: int | None = None
+) -> PreTrainedTokenizerFast:
     """Trains a cased WordPiece tokenizer that keeps Hangul syllables whole.
 
     The same texts give the same tokenizer in every process. Left alone, the trainer numbers the
@@ -26,20 +29,27 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     Args:
         texts: Training texts.
         vocab_size: Entries, special tokens included.
+        max_letters: How many different letters (Hangul syllables, digits, signs) the vocabulary
+            knows, the most frequent ones; all of them unless given. A word with another letter
+            is unknown.
 
     Returns:
         A tokenizer that writes `[CLS] text [SEP]` and `[CLS] first [SEP] second [SEP]`.
     """
     trained = _tokenizer(models.WordPiece(unk_token="[UNK]"))
     texts = list(texts)
-    words = {word for text in texts for word in _words(trained, text)}
-    letters = sorted({letter for word in words for letter in word})
-    inner = sorted({f"##{letter}" for word in words for letter in word[1:]})
+    words = Counter(word for text in texts for word in _words(trained, text))
+    letters = _letters(words, max_letters)
+    inner = sorted({f"##{letter}" for word in words for letter in word[1:] if letter in letters})
     trained.train_from_iterator(
         texts,
         trainers.WordPieceTrainer(
             vocab_size=vocab_size,
-            special_tokens=[*SPECIAL_TOKENS, *letters, *inner],  # numbered as they stand here
+            special_tokens=[
+                *SPECIAL_TOKENS,
+                *sorted(letters),
+                *inner,
+            ],
             show_progress=False,
         ),
     )
@@ -62,6 +72,15 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         mask_token="[MASK]",
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )
+
+
+def _letters(words: Counter[str], max_letters: int | None) -> set[str]:
+    """Picks the most frequent letters; equally frequent ones in their own order."""
+    counts: Counter[str] = Counter()
+    for word, count in words.items():
+        for letter in word:
+            counts[letter] += count
+    return set(sorted(counts, key=lambda letter: (-counts[letter], letter))[:max_letters])
 
 
 def _words(tokenizer: Tokenizer, text: str) -> list[str]:
