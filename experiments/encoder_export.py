@@ -22,18 +22,23 @@ def export(trainer: PretrainingTrainer, directory: Path) -> None:
         trainer: The trainer.
         directory: Where to.
     """
+    encoder = trainer.accelerator.unwrap_model(trainer.model).encoder
+    save_encoder(encoder, trainer.processing_class, directory, history(trainer), torch.float16)
+
+
+def history(trainer: PretrainingTrainer) -> dict[str, Any]:
+    """Gives the phases of a pretraining so far, the running one with its log and its probes."""
     state = trainer.state
     output = Path(trainer.args.output_dir)
-    history = json.loads((output / "start" / HISTORY).read_text(encoding="utf-8"))
+    phases = json.loads((output / "start" / HISTORY).read_text(encoding="utf-8"))
     probes = output / PROBES
-    history["phases"][-1].update(
+    phases["phases"][-1].update(
         steps=state.global_step,
         epochs=round(state.epoch or 0.0, 4),
         log=thinned(state.log_history),
         probes=json.loads(probes.read_text(encoding="utf-8")) if probes.exists() else [],
     )
-    encoder = trainer.accelerator.unwrap_model(trainer.model).encoder
-    save_encoder(encoder, trainer.processing_class, directory, history, torch.float16)
+    return phases
 
 
 def thinned(log: list[dict[str, Any]], most: int = 100) -> list[dict[str, Any]]:
@@ -52,7 +57,7 @@ def save_encoder(
     encoder: ElectraModel,
     tokenizer: PreTrainedTokenizerBase,
     directory: Path,
-    history: dict[str, Any],
+    phases: dict[str, Any],
     dtype: torch.dtype,
 ) -> None:
     """Writes an encoder as AutoModel and AutoTokenizer load it; the history last.
@@ -61,7 +66,7 @@ def save_encoder(
         encoder: The encoder.
         tokenizer: Its tokenizer.
         directory: Where to.
-        history: What goes into `pretraining.json`.
+        phases: What goes into `pretraining.json`.
         dtype: What the weights are stored in.
     """
     # a copy, not a new model: initialising one would draw from the generator of the training
@@ -70,5 +75,10 @@ def save_encoder(
         del copied.config.generator_settings
     copied.to(dtype).save_pretrained(directory)
     tokenizer.save_pretrained(directory)
-    text = json.dumps(history, indent=1, ensure_ascii=False)
+    write_history(phases, directory)
+
+
+def write_history(phases: dict[str, Any], directory: Path) -> None:
+    """Writes `pretraining.json`."""
+    text = json.dumps(phases, indent=1, ensure_ascii=False)
     (directory / HISTORY).write_text(text + "\n", encoding="utf-8")

@@ -135,8 +135,8 @@ def missing_encoder(encoder: str) -> str:
     return (
         f"encoder {encoder!r} can't be loaded: it is neither a model directory here nor reachable "
         f"on the Hugging Face hub. Download it where there is a network (`hf download {encoder} "
-        "--local-dir DIR`) and pass --encoder DIR, or run the experiments that need none: "
-        "--exp '*_nsmc_scratch'"
+        "--local-dir DIR`) and pass --encoder DIR, or run the experiments on the bundled encoder: "
+        "--exp '*_nsmc_mini'"
     )
 
 

@@ -18,7 +18,14 @@ from transformers import (
     set_seed,
 )
 
-from experiments.encoder_export import HISTORY, PROBES, export, save_encoder
+from experiments.encoder_export import (
+    HISTORY,
+    PROBES,
+    export,
+    history,
+    save_encoder,
+    write_history,
+)
 from experiments.pretraining_arguments import (
     PretrainingArguments,
     check,
@@ -234,8 +241,9 @@ class _KeepEncoders(TrainerCallback):
 
     def _score(self, encoder: Path, args: TrainingArguments, state: Any) -> None:
         started = time.perf_counter()
-        if state.is_world_process_zero:
+        if state.is_world_process_zero and self.arguments.probe:
             score(self.arguments, encoder, Path(args.output_dir), state.global_step)
+            write_history(history(self.trainer), encoder)
         self.trainer.accelerator.wait_for_everyone()
         self.trainer.leave_out(time.perf_counter() - started)
 
@@ -244,13 +252,11 @@ def score(arguments: PretrainingArguments, encoder: Path, output: Path, step: in
     """Probes an encoder and adds the figures to the run's `probes.json`.
 
     Args:
-        arguments: Which probe.
+        arguments: Which probes.
         encoder: The encoder's directory.
         output: The run's.
         step: The step the encoder was saved at.
     """
-    if arguments.probe is None:
-        return
     data_dir = None if arguments.data_dir is None else Path(arguments.data_dir)
     file = output / PROBES
     probes = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []

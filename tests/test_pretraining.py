@@ -171,6 +171,9 @@ def test_probes_are_kept_and_change_nothing(tmp_path, text, tiny_nsmc):
     (phase,) = history(tmp_path / "probed")["phases"]
     assert [(entry["step"], entry["rows"]) for entry in phase["probes"]] == [(0, 64), (10, 64)]
     assert all(0 < entry["accuracy"] <= 1 for entry in phase["probes"])
+    # an encoder that is gone on from knows its own probe
+    kept = tmp_path / "probed" / "encoders" / "step-10" / "pretraining.json"
+    assert json.loads(kept.read_text(encoding="utf-8"))["phases"][0]["probes"] == phase["probes"]
     assert (tmp_path / "probed" / "encoder" / "pretraining.png").exists()
 
 

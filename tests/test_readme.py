@@ -63,7 +63,7 @@ def test_script_commands_run(tmp_path, tiny_nsmc, line):
         text=True,
         timeout=300,
     )
-    if "scratch" in line:
+    if "mini" in line:
         assert done.returncode == 0, done.stderr
         assert list(tmp_path.glob("results/nsmc/records/*/seed-*.json"))
     else:
