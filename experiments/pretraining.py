@@ -77,12 +77,11 @@ def pretrain(arguments: PretrainingArguments, args: TrainingArguments) -> Path:
     check(arguments)
     set_seed(args.seed)
     with args.main_process_first(local=False, desc="vocabulary and first embeddings"):
-        if not (directory / "start" / HISTORY).exists():
-            lines = read_lines(Path(arguments.text))
-            begin(arguments, args, lines, directory)
-        else:
+        lines = read_lines(Path(arguments.text))
+        if (directory / "start" / HISTORY).exists():
             same_arguments(arguments, args, directory)
-            lines = read_lines(Path(arguments.text))
+        else:
+            begin(arguments, args, lines, directory)
     tokenizer = AutoTokenizer.from_pretrained(directory / "start")
     splits = {
         name: encode_lines(

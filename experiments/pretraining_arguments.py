@@ -10,6 +10,7 @@ from transformers import TrainingArguments
 
 from experiments import ExperimentError
 from experiments.encoder_export import HISTORY
+from tasks.sources import sha256
 
 PLACES = ("probe", "probe_rows", "data_dir")  # arguments that leave the encoder as it is
 
@@ -69,9 +70,13 @@ def check(arguments: PretrainingArguments) -> None:
     Raises:
         ExperimentError: With the argument's name and what would be right.
     """
-    positive = ("vocab_size", "max_length", "embedding_size", "hidden_size", "generator_layers")
-    for name in positive:
-        if getattr(arguments, name) < 1:
+    positive = (
+        "vocab_size max_letters max_length embedding_size hidden_size intermediate_size "
+        "num_hidden_layers num_attention_heads generator_layers"
+    )
+    for name in positive.split():
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
             raise ExperimentError(f"--{name} must be at least 1")
     if arguments.hidden_size % arguments.num_attention_heads:
         raise ExperimentError("--hidden_size must be a multiple of --num_attention_heads")
@@ -83,6 +88,24 @@ def check(arguments: PretrainingArguments) -> None:
         path = getattr(arguments, name)
         if path and not (Path(path) / "config.json").is_file():
             raise ExperimentError(f"--{name} {path}: no config.json there")
+    if arguments.generator_from:
+        _check_generator(arguments)
+
+
+def _check_generator(arguments: PretrainingArguments) -> None:
+    """Refuses a generator whose embeddings can't be shared with the encoder's."""
+    if not arguments.start_from:
+        raise ExperimentError("--generator_from needs --start_from: they share a vocabulary")
+    encoder, generator = (
+        json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
+        for path in (arguments.start_from, arguments.generator_from)
+    )
+    for name in ("vocab_size", "embedding_size"):
+        if encoder.get(name) != generator.get(name):
+            raise ExperimentError(
+                f"--generator_from {arguments.generator_from}: its {name} is "
+                f"{generator.get(name)}, that of --start_from is {encoder.get(name)}"
+            )
 
 
 def settings(arguments: PretrainingArguments, args: TrainingArguments) -> dict[str, Any]:
@@ -109,6 +132,11 @@ def same_arguments(
     """
     phases = json.loads((directory / "start" / HISTORY).read_text(encoding="utf-8"))["phases"]
     begun = phases[-1]["settings"]
+    if phases[-1]["text_sha256"] != sha256(Path(arguments.text)):
+        raise ExperimentError(
+            f"{directory} was begun with another text than {arguments.text} holds now: "
+            "name another --output_dir"
+        )
     for name, value in json.loads(json.dumps(settings(arguments, args))).items():
         if begun.get(name) != value:
             raise ExperimentError(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from experiments import ExperimentError, load_experiment, override
 from experiments.runner import run_experiment
+from tasks import TASKS
 
 SAMPLES_SEEN = 10_000  # by one probe, whatever the number of its rows: equal budgets
 MOST_EPOCHS = 8
@@ -89,4 +90,4 @@ def _fine_tune(encoder: Path, probe: Probe) -> float:
         )
     if record.status == "failed":
         raise ExperimentError(f"probe of {encoder}: {record.error}")
-    return record.metrics["validation"]["accuracy"]
+    return record.metrics["validation"][TASKS[record.task].main_metric]

@@ -79,7 +79,8 @@ def encode_lines(
             # 32 bits: half the memory, and no vocabulary needs more
             parts.append(pa.array(encoded["input_ids"], type=pa.list_(pa.int32())))
             bar.update(len(chunk))
-    return datasets.Dataset(pa.table({"input_ids": pa.chunked_array(parts)}))
+    tokens = pa.chunked_array(parts, type=pa.list_(pa.int32()))  # typed: there may be no line
+    return datasets.Dataset(pa.table({"input_ids": tokens}))
 
 
 def _chunks(lines: list[str]) -> Iterator[list[str]]:

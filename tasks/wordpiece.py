@@ -50,6 +50,8 @@ def train_wordpiece(
                 *sorted(letters),
                 *inner,
             ],
+            # the trainer adds its own choice of letters unless told not to
+            **({} if max_letters is None else {"limit_alphabet": 0}),
             show_progress=False,
         ),
     )

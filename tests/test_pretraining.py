@@ -155,6 +155,10 @@ def test_killed_and_started_again_ends_with_the_same_bits(tmp_path, text):
     assert other.returncode == 2
     (line,) = [line for line in other.stderr.splitlines() if line.startswith("error:")]
     assert "--learning_rate 0.0005, not 0.001" in line
+    text.write_text(text.read_text(encoding="utf-8") + "한 줄 더\n", encoding="utf-8")
+    other = run(text, killed)
+    assert other.returncode == 2
+    assert "another text" in other.stderr.strip().splitlines()[-1]
 
 
 def test_probes_are_kept_and_change_nothing(tmp_path, text, tiny_nsmc):
@@ -185,6 +189,8 @@ def test_probes_are_kept_and_change_nothing(tmp_path, text, tiny_nsmc):
         (["--start_from", "nowhere"], "--start_from nowhere"),
         (["--mlm_probability", "1.5"], "--mlm_probability"),
         (["--objective", "mlm", "--generator_from", "x"], "--generator_from"),
+        (["--num_hidden_layers", "0"], "--num_hidden_layers must be at least 1"),
+        (["--num_attention_heads", "0"], "--num_attention_heads must be at least 1"),
     ],
 )
 def test_a_wrong_request_is_answered_by_one_line_and_two(tmp_path, text, more, says):

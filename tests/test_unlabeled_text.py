@@ -54,3 +54,4 @@ def test_rows_are_the_tokenizers(monkeypatch):
     expected = [tokenizer(line, truncation=True, max_length=8)["input_ids"] for line in LINES]
     assert encoded["input_ids"][:] == expected
     assert [row.tolist() for row in token_rows(encoded)] == expected
+    assert len(encode_lines([], tokenizer, 8)) == 0  # of a short text no line is held out

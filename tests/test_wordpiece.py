@@ -87,3 +87,11 @@ def test_it_is_loaded_as_it_was_saved(tmp_path):
     for text in [*TEXTS, "쀍 영화", ""]:
         assert loaded(text).input_ids == tokenizer(text).input_ids
     assert loaded.model_input_names == tokenizer.model_input_names
+
+
+def test_only_the_most_frequent_letters_are_known():
+    texts = ["가나 가나 가다", "가나 힣"]
+    assert train_wordpiece(texts, 40).tokenize("힣") == ["힣"]
+    tokenizer = train_wordpiece(texts, 40, max_letters=3)
+    assert tokenizer.tokenize("힣 가다") == ["[UNK]", "가다"]
+    assert not [piece for piece in tokenizer.get_vocab() if "힣" in piece]

@@ -1,6 +1,7 @@
 """A Trainer for pretraining: batches grouped by length, the parts of the loss in the log."""
 
 import logging
+import math
 import time
 from typing import Any
 
@@ -70,7 +71,7 @@ class PretrainingTrainer(Trainer):
             FloatingPointError: If the loss is no number.
         """
         if "loss" in logs:
-            if logs["loss"] != logs["loss"]:
+            if not math.isfinite(logs["loss"]):
                 raise FloatingPointError(f"the loss is no number at step {self.state.global_step}")
             logs = {**logs, **self._means(), "seconds": self._seconds()}
         super().log(logs, *args, **kwargs)
